@@ -1,0 +1,45 @@
+// A LoRA adapter folder as PEFT writes and reads it: adapter_model.safetensors + adapter_config.json.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rung::format {
+
+struct AdapterConfig {
+  int64_t r = 8;
+  double lora_alpha = 8.0;
+  double lora_dropout = 0.0;
+  bool use_rslora = false;
+  std::vector<std::string> target_modules;   // suffixes; empty where target_regex is set
+  std::string target_regex;                  // "all-linear" or a full-match expression
+  std::string base_model_name_or_path;
+
+  double scaling() const;  // alpha / r, or alpha / sqrt(r) with rslora
+};
+
+// One LoRA pair in fp32. Module is the path in the HF model: "model.layers.0.self_attn.q_proj".
+struct AdapterTensor {
+  std::string module;
+  int64_t in_features = 0;
+  int64_t out_features = 0;
+  std::vector<float> a;  // [r, in]
+  std::vector<float> b;  // [out, r]
+};
+
+struct AdapterFolder {
+  AdapterConfig config;
+  std::vector<AdapterTensor> tensors;
+};
+
+// Throws Error: kConfig where the folder is absent or uses what rung does not support (named: DoRA, modules_to_save,
+// rank_pattern, ...), kDamaged where it is malformed.
+AdapterFolder read_adapter(const std::filesystem::path& dir);
+
+// Writes both files into `dir` (which exists). The tensor file depends on the tensors alone.
+void write_adapter(const std::filesystem::path& dir, const AdapterFolder& adapter);
+
+}  // namespace rung::format

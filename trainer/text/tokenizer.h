@@ -1,0 +1,62 @@
+// A tokenizer executed from a model folder's tokenizer.json, as the Hugging Face `tokenizers` library does.
+//
+// Pipeline: split on added tokens -> normalizer -> pre-tokenizer -> BPE -> post-processor. What the file asks for and
+// rung does not have is refused by name when it is loaded, never skipped.
+// Source of the semantics: huggingface/tokenizers.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rung::text {
+
+// Tokens of one text. begins/ends are byte offsets into the text given to encode(); tokens added by the
+// post-processor have begin == end.
+struct Encoding {
+  std::vector<int32_t> ids;
+  std::vector<int32_t> begins;
+  std::vector<int32_t> ends;
+};
+
+enum class SpecialTokens { kAdd, kOmit };    // encode: run the post-processor (BOS, EOS) or not
+enum class SpecialOutput { kKeep, kSkip };   // decode: print special tokens or leave them out
+
+class Tokenizer {
+ public:
+  // Reads tokenizer.json (required) and tokenizer_config.json (optional: bos/eos/pad/unk names).
+  // Throws Error: kConfig where a file is absent or asks for something not supported, kDamaged where it is malformed.
+  static Tokenizer load(const std::filesystem::path& model_dir);
+
+  ~Tokenizer();
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+
+  Encoding encode(std::string_view text, SpecialTokens special) const;
+  std::string decode(std::span<const int32_t> ids, SpecialOutput special) const;
+
+  // The raw vocabulary entry ("Ġhello"), empty for ids that do not exist.
+  std::string id_to_token(int32_t id) const;
+  std::optional<int32_t> token_to_id(std::string_view token) const;
+  // Largest id + 1, added tokens included.
+  int32_t vocab_size() const;
+
+  // From tokenizer_config.json; absent where the file does not name them.
+  std::optional<int32_t> bos_id() const;
+  std::optional<int32_t> eos_id() const;
+  std::optional<int32_t> pad_id() const;
+  std::string bos_token() const;  // "" where absent
+  std::string eos_token() const;
+
+ private:
+  struct Impl;
+  explicit Tokenizer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace rung::text
