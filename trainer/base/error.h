@@ -1,8 +1,8 @@
 // Errors a user can act on.
 //
-// Everything the user caused (a wrong key, a damaged file, a model that does not fit) is thrown as `Error` with the
-// exit code of the process and its parts; main() prints one line from them and returns the code. Programmer errors are
-// assertions, not Errors.
+// Everything the user caused (a wrong key, a damaged file, a model that does not fit) is thrown as
+// `Error` with the exit code of the process and its parts; main() prints one line from them and
+// returns the code. Programmer errors are assertions, not Errors.
 #pragma once
 
 #include <stdexcept>
@@ -13,13 +13,13 @@ namespace rung {
 // What the process returns; batch scripts branch on it (README, "Exit codes").
 enum class ExitCode : int {
   kOk = 0,
-  kInternal = 1,      // a bug in rung
-  kUsage = 2,         // bad usage of the command line
-  kConfig = 3,        // a path, key, datum or device that the configuration names is absent or refused
-  kDoesNotFit = 4,    // out of memory
-  kDiverged = 5,      // non-finite steps in a row
-  kDamaged = 6,       // a file is there but damaged, disk full, I/O error
-  kStopped = 75,      // stopped on request, checkpoint saved: run again
+  kInternal = 1,  // a bug in rung
+  kUsage = 2,     // bad usage of the command line
+  kConfig = 3,    // a path, key, datum or device that the configuration names is absent or refused
+  kDoesNotFit = 4,  // out of memory
+  kDiverged = 5,    // non-finite steps in a row
+  kDamaged = 6,     // a file is there but damaged, disk full, I/O error
+  kStopped = 75,    // stopped on request, checkpoint saved: run again
 };
 
 // The parts of a message. Only `what` is required; empty parts are left out of the text.
@@ -47,7 +47,8 @@ class Error : public std::runtime_error {
 // The one-line text of `parts`, control characters escaped (messages quote untrusted files).
 std::string format_error(const ErrorParts& parts);
 
-// `text` with control bytes and invalid UTF-8 as \xNN, so that nothing read from a file can drive the terminal.
+// `text` with control bytes and invalid UTF-8 as \xNN, so that nothing read from a file can drive
+// the terminal.
 std::string escape_for_terminal(std::string_view text);
 
 }  // namespace rung

@@ -7,10 +7,11 @@
 
 namespace rung::data {
 
-inline constexpr int32_t kIgnore = -100;  // label of a token on which nothing is learnt (Hugging Face's value)
+inline constexpr int32_t kIgnore =
+    -100;  // label of a token on which nothing is learnt (Hugging Face's value)
 
-// ids and labels have the same length; labels[i] is input_ids[i] or kIgnore. They are not shifted: the model predicts
-// token i + 1 from token i, so labels[0] is never used.
+// ids and labels have the same length; labels[i] is input_ids[i] or kIgnore. They are not shifted:
+// the model predicts token i + 1 from token i, so labels[0] is never used.
 struct Example {
   std::vector<int32_t> input_ids;
   std::vector<int32_t> labels;

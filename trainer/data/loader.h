@@ -1,8 +1,8 @@
 // Turns examples into micro-batches, in an order that is a pure function of (seed, epoch).
 //
 // A row is one example, or with packing several whole examples up to sequence_len. A micro-batch is
-// micro_batch_size rows laid end to end without padding, an optimizer step is gradient_accumulation_steps
-// micro-batches. The last step of an epoch may be smaller.
+// micro_batch_size rows laid end to end without padding, an optimizer step is
+// gradient_accumulation_steps micro-batches. The last step of an epoch may be smaller.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +15,13 @@ namespace rung::data {
 
 // Documents laid end to end. Attention never crosses a document; positions restart in each.
 struct MicroBatch {
-  std::vector<int32_t> input_ids;   // [tokens]
-  std::vector<int32_t> targets;     // [tokens] the next token of the same document, or kIgnore (always at its end)
+  std::vector<int32_t> input_ids;  // [tokens]
+  std::vector<int32_t>
+      targets;  // [tokens] the next token of the same document, or kIgnore (always at its end)
   std::vector<int32_t> positions;   // [tokens] 0.. in each document
   std::vector<int32_t> cu_seqlens;  // [documents + 1] token offsets
-  std::vector<int64_t> documents;   // [documents] index of the example in the data set (keys dropout)
+  std::vector<int64_t>
+      documents;  // [documents] index of the example in the data set (keys dropout)
 
   int64_t num_tokens() const { return static_cast<int64_t>(input_ids.size()); }
   int64_t num_supervised() const;
@@ -33,7 +35,8 @@ struct StepBatch {
   int64_t num_supervised() const;
 };
 
-// The complete state of a loader: a new one with the same examples and options continues from it bit for bit.
+// The complete state of a loader: a new one with the same examples and options continues from it
+// bit for bit.
 struct LoaderState {
   int64_t epoch = 0;
   int64_t step_in_epoch = 0;
@@ -53,7 +56,7 @@ class Loader {
   // Keeps a reference to `examples`; they must outlive it.
   Loader(std::span<const Example> examples, LoaderOptions options);
 
-  StepBatch next();                      // advances; wraps into the next epoch
+  StepBatch next();  // advances; wraps into the next epoch
   LoaderState state() const { return state_; }
   void seek(LoaderState state);
   int64_t steps_in_epoch(int64_t epoch) const;

@@ -1,4 +1,5 @@
-// A LoRA adapter folder as PEFT writes and reads it: adapter_model.safetensors + adapter_config.json.
+// A LoRA adapter folder as PEFT writes and reads it: adapter_model.safetensors +
+// adapter_config.json.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,8 @@ struct AdapterConfig {
   double lora_alpha = 8.0;
   double lora_dropout = 0.0;
   bool use_rslora = false;
-  std::vector<std::string> target_modules;   // suffixes; empty where target_regex is set
-  std::string target_regex;                  // "all-linear" or a full-match expression
+  std::vector<std::string> target_modules;  // suffixes; empty where target_regex is set
+  std::string target_regex;                 // "all-linear" or a full-match expression
   std::string base_model_name_or_path;
 
   double scaling() const;  // alpha / r, or alpha / sqrt(r) with rslora
@@ -35,8 +36,8 @@ struct AdapterFolder {
   std::vector<AdapterTensor> tensors;
 };
 
-// Throws Error: kConfig where the folder is absent or uses what rung does not support (named: DoRA, modules_to_save,
-// rank_pattern, ...), kDamaged where it is malformed.
+// Throws Error: kConfig where the folder is absent or uses what rung does not support (named: DoRA,
+// modules_to_save, rank_pattern, ...), kDamaged where it is malformed.
 AdapterFolder read_adapter(const std::filesystem::path& dir);
 
 // Writes both files into `dir` (which exists). The tensor file depends on the tensors alone.

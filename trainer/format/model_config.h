@@ -1,5 +1,6 @@
-// config.json of a Hugging Face model folder, both dialects (v4: rope_theta, rope_scaling, torch_dtype; v5:
-// rope_parameters, dtype, layer_types), checked and with the class defaults filled in.
+// config.json of a Hugging Face model folder, both dialects (v4: rope_theta, rope_scaling,
+// torch_dtype; v5: rope_parameters, dtype, layer_types), checked and with the class defaults filled
+// in.
 #pragma once
 
 #include <cstdint>
@@ -48,11 +49,12 @@ struct ModelConfig {
   int64_t max_position_embeddings = 0;
   double rms_norm_eps = 1e-6;
   bool tie_word_embeddings = false;
-  bool attention_bias = false;    // q, k, v
+  bool attention_bias = false;      // q, k, v
   bool attention_out_bias = false;  // o_proj (Llama with attention_bias has it, Qwen2 has not)
   bool mlp_bias = false;
-  bool qk_norm = false;           // Qwen3
-  std::optional<int64_t> sliding_window;  // in force on at least one layer; refused where shorter than sequence_len
+  bool qk_norm = false;  // Qwen3
+  std::optional<int64_t>
+      sliding_window;  // in force on at least one layer; refused where shorter than sequence_len
   RopeConfig rope;
   std::optional<BnbConfig> bnb;
   std::optional<int64_t> bos_token_id;
@@ -60,8 +62,8 @@ struct ModelConfig {
   std::string dtype = "bfloat16";  // as stored
 };
 
-// Throws Error: kConfig where the file is absent or asks for what rung does not support (named), kDamaged where it is
-// malformed or a number is out of range.
+// Throws Error: kConfig where the file is absent or asks for what rung does not support (named),
+// kDamaged where it is malformed or a number is out of range.
 ModelConfig read_model_config(const std::filesystem::path& config_json);
 
 }  // namespace rung::format

@@ -1,5 +1,5 @@
-// safetensors: u64 header length | JSON header | data. Reader with every check of the format, and writer.
-// Source: huggingface/safetensors README "Format" and tensor.rs.
+// safetensors: u64 header length | JSON header | data. Reader with every check of the format, and
+// writer. Source: huggingface/safetensors README "Format" and tensor.rs.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,8 @@ struct TensorInfo {
 // One open file. Reads with pread, so one object may be used from several threads.
 class SafetensorsFile {
  public:
-  // Checks the whole header. Throws Error: kConfig where the file is absent, kDamaged where a rule is broken.
+  // Checks the whole header. Throws Error: kConfig where the file is absent, kDamaged where a rule
+  // is broken.
   explicit SafetensorsFile(std::filesystem::path path);
   ~SafetensorsFile();
   SafetensorsFile(SafetensorsFile&&) noexcept;
@@ -34,8 +35,8 @@ class SafetensorsFile {
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   const std::filesystem::path& path() const { return path_; }
 
-  // Fills `out` with the tensor's bytes from byte `begin` of it on. Throws Error kDamaged on a short read,
-  // asserts that the tensor exists and the range lies inside it.
+  // Fills `out` with the tensor's bytes from byte `begin` of it on. Throws Error kDamaged on a
+  // short read, asserts that the tensor exists and the range lies inside it.
   void read(const std::string& name, int64_t begin, std::span<std::byte> out) const;
 
  private:
@@ -53,8 +54,9 @@ struct TensorToWrite {
   std::span<const std::byte> data;
 };
 
-// Writes `path` (plain write + fsync; publish atomically through base/publish.h). The bytes are a function of the
-// arguments alone: tensors in the reference writer's order (alignment descending, then name).
+// Writes `path` (plain write + fsync; publish atomically through base/publish.h). The bytes are a
+// function of the arguments alone: tensors in the reference writer's order (alignment descending,
+// then name).
 void write_safetensors(const std::filesystem::path& path, std::vector<TensorToWrite> tensors,
                        const std::map<std::string, std::string>& metadata);
 

@@ -1,7 +1,9 @@
-// Chat templates: messages in, the model's prompt text out, with the spans that the assistant wrote.
+// Chat templates: messages in, the model's prompt text out, with the spans that the assistant
+// wrote.
 //
-// Rendered by rung's own Jinja engine (text/jinja) with the environment of transformers' apply_chat_template:
-// trim_blocks, lstrip_blocks, loop controls, tojson, raise_exception, strftime_now, {% generation %}.
+// Rendered by rung's own Jinja engine (text/jinja) with the environment of transformers'
+// apply_chat_template: trim_blocks, lstrip_blocks, loop controls, tojson, raise_exception,
+// strftime_now, {% generation %}.
 #pragma once
 
 #include <filesystem>
@@ -22,31 +24,36 @@ struct Span {
 
 struct RenderedChat {
   std::string text;
-  std::vector<Span> generation;  // what {% generation %} blocks rendered; empty where the template has none
+  std::vector<Span>
+      generation;  // what {% generation %} blocks rendered; empty where the template has none
 };
 
 // What a template may see besides the messages.
 struct ChatContext {
   std::string bos_token;
   std::string eos_token;
-  Json tools = nullptr;      // null or an array
+  Json tools = nullptr;         // null or an array
   Json extra = Json::object();  // extra variables by name (enable_thinking, ...)
 };
 
 class ChatTemplate {
  public:
-  // Parses `source`; `name` is used in messages. Throws Error kConfig with name:line on a syntax error.
+  // Parses `source`; `name` is used in messages. Throws Error kConfig with name:line on a syntax
+  // error.
   ChatTemplate(std::string source, std::string name);
 
-  // The model's template: chat_template.jinja, else chat_template of tokenizer_config.json (a string, or the entry
-  // named "default" of a list). Throws Error kConfig where there is none, saying which key sets one.
+  // The model's template: chat_template.jinja, else chat_template of tokenizer_config.json (a
+  // string, or the entry named "default" of a list). Throws Error kConfig where there is none,
+  // saying which key sets one.
   static ChatTemplate from_model(const std::filesystem::path& model_dir);
 
   ~ChatTemplate();
   ChatTemplate(ChatTemplate&&) noexcept;
 
-  // messages: array of {"role", "content", ...}. Throws Error kConfig with template line where the template raises.
-  RenderedChat render(const Json& messages, bool add_generation_prompt, const ChatContext& context) const;
+  // messages: array of {"role", "content", ...}. Throws Error kConfig with template line where the
+  // template raises.
+  RenderedChat render(const Json& messages, bool add_generation_prompt,
+                      const ChatContext& context) const;
 
   bool has_generation_blocks() const;
   const std::string& source() const;

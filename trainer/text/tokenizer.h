@@ -1,8 +1,9 @@
-// A tokenizer executed from a model folder's tokenizer.json, as the Hugging Face `tokenizers` library does.
+// A tokenizer executed from a model folder's tokenizer.json, as the Hugging Face `tokenizers`
+// library does.
 //
-// Pipeline: split on added tokens -> normalizer -> pre-tokenizer -> BPE -> post-processor. What the file asks for and
-// rung does not have is refused by name when it is loaded, never skipped.
-// Source of the semantics: huggingface/tokenizers.
+// Pipeline: split on added tokens -> normalizer -> pre-tokenizer -> BPE -> post-processor. What the
+// file asks for and rung does not have is refused by name when it is loaded, never skipped. Source
+// of the semantics: huggingface/tokenizers.
 #pragma once
 
 #include <cstdint>
@@ -16,21 +17,22 @@
 
 namespace rung::text {
 
-// Tokens of one text. begins/ends are byte offsets into the text given to encode(); tokens added by the
-// post-processor have begin == end.
+// Tokens of one text. begins/ends are byte offsets into the text given to encode(); tokens added by
+// the post-processor have begin == end.
 struct Encoding {
   std::vector<int32_t> ids;
   std::vector<int32_t> begins;
   std::vector<int32_t> ends;
 };
 
-enum class SpecialTokens { kAdd, kOmit };    // encode: run the post-processor (BOS, EOS) or not
-enum class SpecialOutput { kKeep, kSkip };   // decode: print special tokens or leave them out
+enum class SpecialTokens { kAdd, kOmit };   // encode: run the post-processor (BOS, EOS) or not
+enum class SpecialOutput { kKeep, kSkip };  // decode: print special tokens or leave them out
 
 class Tokenizer {
  public:
   // Reads tokenizer.json (required) and tokenizer_config.json (optional: bos/eos/pad/unk names).
-  // Throws Error: kConfig where a file is absent or asks for something not supported, kDamaged where it is malformed.
+  // Throws Error: kConfig where a file is absent or asks for something not supported, kDamaged
+  // where it is malformed.
   static Tokenizer load(const std::filesystem::path& model_dir);
 
   ~Tokenizer();
