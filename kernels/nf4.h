@@ -1,0 +1,73 @@
+// NF4: 4-bit codes with one float scale per block of 64 consecutive elements (row-major over the
+// whole tensor, not per row), as bitsandbytes stores it.
+//
+// value(i) = kNf4Values[code(i)] * absmax[i / 64]; code(i) is the high nibble of byte i/2 when i is
+// even. Double quantisation ("nested") stores absmax itself as 8-bit codes:
+// absmax[b] = nested_map[absmax_codes[b]] * nested_absmax[b / 256] + nested_offset.
+//
+// Pointers are host memory in cpu:: and device memory in cuda::. The CUDA launchers queue work on
+// `stream` and return. Nothing here allocates except cpu::nf4_quantize_absmax (a scratch row).
+// Source: QLoRA, https://arxiv.org/abs/2305.14314; the bytes are those of bitsandbytes 0.50.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/dtype.h"
+
+namespace rung::kernels {
+
+inline constexpr int64_t kNf4Block = 64;         // elements per scale
+inline constexpr int64_t kNf4NestedBlock = 256;  // scales per second-level scale
+
+// A quantised tensor. Plain: `absmax` is set and the four fields after it are not read.
+// Nested: `absmax` is null and those four are set.
+struct Nf4View {
+  const uint8_t* codes = nullptr;         // [ceil(num_elements / 2)]
+  const float* absmax = nullptr;          // [blocks], blocks = ceil(num_elements / 64)
+  const uint8_t* absmax_codes = nullptr;  // [blocks]
+  const float* nested_absmax = nullptr;   // [ceil(blocks / 256)]
+  const float* nested_map = nullptr;      // [256]
+  float nested_offset = 0.0f;
+  int64_t num_elements = 0;
+};
+
+namespace cpu {
+
+// Given x [n], sets codes [ceil(n / 2)] and absmax [ceil(n / 64)]. T: float, bf16.
+// The low nibble of the last byte of an odd tensor is the code of 0.
+template <typename T>
+void nf4_quantize(const T* x, int64_t n, uint8_t* codes, float* absmax);
+
+// Double quantisation: given absmax [num_blocks], sets absmax_codes [num_blocks],
+// nested_absmax [ceil(num_blocks / 256)] and *nested_offset (the mean of absmax).
+void nf4_quantize_absmax(const float* absmax, int64_t num_blocks, uint8_t* absmax_codes,
+                         float* nested_absmax, float* nested_offset);
+
+// Given w, sets out [w.num_elements]: each value rounded to T and stored as Out.
+// <float, float>, <bf16, bf16>, <bf16, float>.
+template <typename T, typename Out>
+void nf4_dequantize(const Nf4View& w, Out* out);
+
+// The signed dynamic 8-bit map [256], ascending: what `nested_map` is for tensors quantised here.
+const float* nf4_nested_map();
+
+}  // namespace cpu
+
+namespace cuda {
+
+// As cpu::nf4_quantize, byte for byte. T: float, bf16.
+template <typename T>
+void nf4_quantize(const T* x, int64_t n, uint8_t* codes, float* absmax, Stream stream);
+
+// As cpu::nf4_quantize_absmax, byte for byte; `nested_offset` is device memory, and so is
+// `nested_map` [256] (a copy of cpu::nf4_nested_map()).
+void nf4_quantize_absmax(const float* absmax, int64_t num_blocks, const float* nested_map,
+                         uint8_t* absmax_codes, float* nested_absmax, float* nested_offset,
+                         Stream stream);
+
+// As cpu::nf4_dequantize, byte for byte.
+template <typename T, typename Out>
+void nf4_dequantize(const Nf4View& w, Out* out, Stream stream);
+
+}  // namespace cuda
+}  // namespace rung::kernels
