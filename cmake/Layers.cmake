@@ -16,7 +16,8 @@ function(rung_layer name folder)
 endfunction()
 
 rung_layer(kernels kernels rung_openmp)
-if(TARGET rung_kernels)
+get_target_property(kernels_type rung_kernels TYPE)
+if(NOT kernels_type STREQUAL INTERFACE_LIBRARY)
   # -O3 vectorises the row loops; no errno or trapping math, so that it may.
   target_compile_options(rung_kernels PRIVATE -O3 -fno-math-errno -fno-trapping-math)
 endif()

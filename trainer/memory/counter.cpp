@@ -1,0 +1,70 @@
+#include "memory/counter.h"
+
+namespace rung::memory {
+namespace {
+
+thread_local Component current_component = Component::kOther;
+
+size_t index_of(Component component) { return static_cast<size_t>(component); }
+
+}  // namespace
+
+std::string_view name_of(Component component) {
+  static constexpr std::array<std::string_view, kNumComponents> kNames = {
+      "other",       "base_weights", "adapters",  "gradients", "optimizer", "block_inputs",
+      "activations", "head",         "workspace", "kv_cache",  "library"};
+  return kNames[index_of(component)];
+}
+
+ComponentScope::ComponentScope(Component component) : previous_(current_component) {
+  current_component = component;
+}
+
+ComponentScope::~ComponentScope() { current_component = previous_; }
+
+Component ComponentScope::current() { return current_component; }
+
+void Counter::set_limit(int64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  limit_ = bytes;
+}
+
+int64_t Counter::limit() const {
+  const std::lock_guard lock(mutex_);
+  return limit_;
+}
+
+bool Counter::add(int64_t bytes, Component component) {
+  const std::lock_guard lock(mutex_);
+  if (limit_ > 0 && usage_.live + usage_.library + bytes > limit_) return false;
+  usage_.live_by_component[index_of(component)] += bytes;
+  if (component == Component::kLibrary) {
+    usage_.library += bytes;
+    return true;
+  }
+  usage_.live += bytes;
+  if (usage_.live > usage_.peak) {
+    usage_.peak = usage_.live;
+    usage_.at_peak = usage_.live_by_component;
+  }
+  return true;
+}
+
+void Counter::remove(int64_t bytes, Component component) {
+  const std::lock_guard lock(mutex_);
+  usage_.live_by_component[index_of(component)] -= bytes;
+  (component == Component::kLibrary ? usage_.library : usage_.live) -= bytes;
+}
+
+Usage Counter::usage() const {
+  const std::lock_guard lock(mutex_);
+  return usage_;
+}
+
+void Counter::reset_peak() {
+  const std::lock_guard lock(mutex_);
+  usage_.peak = usage_.live;
+  usage_.at_peak = usage_.live_by_component;
+}
+
+}  // namespace rung::memory

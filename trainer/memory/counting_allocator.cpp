@@ -1,0 +1,185 @@
+#include "memory/counting_allocator.h"
+
+#include <c10/core/Allocator.h>
+#include <c10/core/CPUAllocator.h>
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <new>
+
+namespace rung::memory {
+namespace {
+
+constexpr int64_t kMapFrom = int64_t{1} << 20;      // bytes: larger blocks are mapped
+constexpr int64_t kKeepAtMost = int64_t{96} << 20;  // bytes of freed mapped blocks kept for reuse
+constexpr int64_t kHugePagesFrom = int64_t{4}
+                                   << 20;  // bytes: ask for huge pages, fewer faults and TLB misses
+
+// Stands in the kAlignment bytes before the data: the interface wants the data pointer itself as
+// context.
+struct BlockHeader {
+  int64_t counted;  // bytes
+  int64_t mapped;   // bytes of the mapping, 0 where malloc gave the block
+  Component component;
+};
+static_assert(sizeof(BlockHeader) <= kAlignment);
+
+int64_t round_up(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+BlockHeader* header_of(void* data) {
+  return reinterpret_cast<BlockHeader*>(static_cast<std::byte*>(data) - kAlignment);
+}
+
+// Freed mapped blocks by size.
+class MappedBlocks {
+ public:
+  void* take(int64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    const auto found = kept_.find(bytes);
+    if (found == kept_.end()) return nullptr;
+    void* block = found->second;
+    kept_.erase(found);
+    kept_bytes_ -= bytes;
+    return block;
+  }
+
+  // Keeps the block, or returns false where enough are kept already.
+  bool keep(void* block, int64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    if (kept_bytes_ + bytes > kKeepAtMost) return false;
+    kept_.emplace(bytes, block);
+    kept_bytes_ += bytes;
+    return true;
+  }
+
+  // Makes room for sizes of another phase by returning everything kept.
+  void release_all() {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [bytes, block] : kept_) munmap(block, static_cast<size_t>(bytes));
+    kept_.clear();
+    kept_bytes_ = 0;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::multimap<int64_t, void*> kept_;
+  int64_t kept_bytes_ = 0;
+};
+
+MappedBlocks& mapped_blocks() {
+  static auto* blocks = new MappedBlocks;  // never destroyed: tensors may be freed during exit
+  return *blocks;
+}
+
+void* map_block(int64_t bytes) {
+  if (void* reused = mapped_blocks().take(bytes)) return reused;
+  void* block = mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (block == MAP_FAILED) return nullptr;
+  if (bytes >= kHugePagesFrom) madvise(block, static_cast<size_t>(bytes), MADV_HUGEPAGE);
+  return block;
+}
+
+void unmap_block(void* block, int64_t bytes) {
+  if (mapped_blocks().keep(block, bytes)) return;
+  mapped_blocks().release_all();
+  if (!mapped_blocks().keep(block, bytes)) munmap(block, static_cast<size_t>(bytes));
+}
+
+void free_block(void* data) {
+  if (data == nullptr) return;
+  BlockHeader* header = header_of(data);
+  cpu_counter().remove(header->counted, header->component);
+  if (header->mapped > 0) {
+    unmap_block(header, header->mapped);
+  } else {
+    std::free(header);
+  }
+}
+
+[[noreturn]] void throw_out_of_memory(const Counter& counter, size_t bytes, const char* device) {
+  const Usage usage = counter.usage();
+  C10_THROW_ERROR(OutOfMemoryError,
+                  c10::str(device, " memory: ", bytes, " bytes asked for, ",
+                           usage.live + usage.library, " in use, limit ", counter.limit()));
+}
+
+class CpuAllocator final : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(size_t bytes) override {
+    if (bytes == 0) return {nullptr, nullptr, &free_block, c10::Device(c10::DeviceType::CPU)};
+    const int64_t counted = round_up(static_cast<int64_t>(bytes));
+    const Component component = ComponentScope::current();
+    if (!cpu_counter().add(counted, component)) throw_out_of_memory(cpu_counter(), bytes, "CPU");
+    const int64_t total = counted + kAlignment;
+    const bool map = total >= kMapFrom;
+    void* block =
+        map ? map_block(total) : std::aligned_alloc(kAlignment, static_cast<size_t>(total));
+    if (block == nullptr) {
+      cpu_counter().remove(counted, component);
+      throw_out_of_memory(cpu_counter(), bytes, "CPU");
+    }
+    new (block) BlockHeader{counted, map ? total : 0, component};
+    void* data = static_cast<std::byte*>(block) + kAlignment;
+    return {data, data, &free_block, c10::Device(c10::DeviceType::CPU)};
+  }
+
+  c10::DeleterFnPtr raw_deleter() const override { return &free_block; }
+
+  void copy_data(void* to, const void* from, size_t bytes) const override {
+    default_copy_data(to, from, bytes);
+  }
+};
+
+struct MetaBlock {
+  int64_t counted;
+  Component component;
+};
+
+void free_meta_block(void* context) {
+  auto* block = static_cast<MetaBlock*>(context);
+  if (block == nullptr) return;
+  meta_counter().remove(block->counted, block->component);
+  delete block;
+}
+
+// The shape-only device: counts, and hands out no memory.
+class MetaAllocator final : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(size_t bytes) override {
+    const c10::Device device(c10::DeviceType::Meta);
+    if (bytes == 0) return {nullptr, nullptr, &free_meta_block, device};
+    const int64_t counted = round_up(static_cast<int64_t>(bytes));
+    const Component component = ComponentScope::current();
+    if (!meta_counter().add(counted, component)) throw_out_of_memory(meta_counter(), bytes, "meta");
+    return {nullptr, new MetaBlock{counted, component}, &free_meta_block, device};
+  }
+
+  c10::DeleterFnPtr raw_deleter() const override { return nullptr; }
+
+  void copy_data(void*, const void*, size_t) const override {}
+};
+
+}  // namespace
+
+void install_counting_allocators() {
+  // The higher priority wins over the allocator that LibTorch registered for itself.
+  static auto* cpu = new CpuAllocator;
+  static auto* meta = new MetaAllocator;
+  c10::SetCPUAllocator(cpu, /*priority=*/255);
+  c10::SetAllocator(c10::DeviceType::Meta, meta, /*priority=*/255);
+}
+
+Counter& cpu_counter() {
+  static auto* counter = new Counter;
+  return *counter;
+}
+
+Counter& meta_counter() {
+  static auto* counter = new Counter;
+  return *counter;
+}
+
+}  // namespace rung::memory

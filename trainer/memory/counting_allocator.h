@@ -1,0 +1,22 @@
+// Allocators that count, for ATen's CPU and meta devices.
+//
+// CPU: blocks of 1 MiB and more are mapped and returned to the system by themselves, so that the
+// process's resident size follows the count; a few freed ones are kept for the next request of the
+// same size (a step asks for the same sizes again and again, and fresh pages cost a fault each).
+// Past the limit c10::OutOfMemoryError is thrown. Meta: no memory at all, only the count. Source of
+// the interface: c10/core/CPUAllocator.h, c10/core/Allocator.h.
+#pragma once
+
+#include "memory/counter.h"
+
+namespace rung::memory {
+
+// Makes the counting allocators ATen's own. Call once, before the first tensor; they live as long
+// as the process (static tensors may outlive main). Returns nothing: use cpu_counter() and
+// meta_counter().
+void install_counting_allocators();
+
+Counter& cpu_counter();
+Counter& meta_counter();
+
+}  // namespace rung::memory
