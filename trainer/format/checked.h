@@ -45,8 +45,6 @@ inline std::optional<int64_t> checked_int64(uint64_t value) {
 
 [[noreturn]] inline void throw_overflow(const std::string& where) {
   throw Error(ExitCode::kDamaged, {.what = "a size in the file overflows 63 bits",
-                                   .got = {},
-                                   .expected = {},
                                    .hint = "the file is damaged or not what it claims to be",
                                    .where = where});
 }

@@ -23,8 +23,6 @@ namespace {
   throw Error(is_input_fault ? ExitCode::kConfig : ExitCode::kDamaged,
               {.what = std::string("cannot ") + action + " the file",
                .got = std::strerror(code),
-               .expected = {},
-               .hint = {},
                .where = path.string()});
 }
 
@@ -38,11 +36,7 @@ InputFile::InputFile(std::filesystem::path path) : path_(std::move(path)) {
   const bool is_regular = ::fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode);
   if (!is_regular) {
     ::close(descriptor_);
-    throw Error(ExitCode::kConfig, {.what = "not a regular file",
-                                    .got = {},
-                                    .expected = {},
-                                    .hint = {},
-                                    .where = path_.string()});
+    throw Error(ExitCode::kConfig, {.what = "not a regular file", .where = path_.string()});
   }
   size_ = status.st_size;
 }

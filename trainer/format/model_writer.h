@@ -15,15 +15,9 @@
 #include <string>
 #include <vector>
 
-#include "format/dtype.h"
+#include "format/safetensors_header.h"
 
 namespace rung::format {
-
-struct TensorSpec {
-  std::string name;
-  DType dtype = DType::kF32;
-  std::vector<int64_t> shape;
-};
 
 inline constexpr int64_t kDefaultMaxShardBytes = 5'000'000'000;
 

@@ -10,16 +10,10 @@
 #include <vector>
 
 #include "format/dtype.h"
+#include "format/input_file.h"
+#include "format/safetensors_header.h"
 
 namespace rung::format {
-
-struct TensorInfo {
-  DType dtype = DType::kF32;
-  std::vector<int64_t> shape;
-  int64_t offset = 0;  // bytes from the start of the file
-  int64_t bytes = 0;
-  int64_t num_elements() const;
-};
 
 // One open file. Reads with pread, so one object may be used from several threads.
 class SafetensorsFile {
@@ -27,23 +21,18 @@ class SafetensorsFile {
   // Checks the whole header. Throws Error: kConfig where the file is absent, kDamaged where a rule
   // is broken.
   explicit SafetensorsFile(std::filesystem::path path);
-  ~SafetensorsFile();
-  SafetensorsFile(SafetensorsFile&&) noexcept;
-  SafetensorsFile& operator=(SafetensorsFile&&) = delete;
 
-  const std::map<std::string, TensorInfo>& tensors() const { return tensors_; }
-  const std::map<std::string, std::string>& metadata() const { return metadata_; }
-  const std::filesystem::path& path() const { return path_; }
+  const std::map<std::string, TensorInfo>& tensors() const { return header_.tensors; }
+  const std::map<std::string, std::string>& metadata() const { return header_.metadata; }
+  const std::filesystem::path& path() const { return file_.path(); }
 
   // Fills `out` with the tensor's bytes from byte `begin` of it on. Throws Error kDamaged on a
   // short read, asserts that the tensor exists and the range lies inside it.
   void read(const std::string& name, int64_t begin, std::span<std::byte> out) const;
 
  private:
-  std::filesystem::path path_;
-  int descriptor_ = -1;
-  std::map<std::string, TensorInfo> tensors_;
-  std::map<std::string, std::string> metadata_;
+  InputFile file_;
+  SafetensorsHeader header_;
 };
 
 // A tensor to be written; `data` must stay valid until write_safetensors returns.
