@@ -1,0 +1,64 @@
+// Progress of a long run on standard error: one line that is redrawn in place on a terminal,
+// plain lines elsewhere (a log file, a batch queue).
+#pragma once
+
+#include <cstdint>
+#include <iosfwd>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"  // escape_for_terminal
+#include "base/units.h"
+
+namespace rung {
+
+// Whether the file descriptor (2 = standard error) is a terminal that understands "\r".
+bool is_terminal(int descriptor);
+
+// Columns of the terminal behind `descriptor`; 80 where that is unknown.
+int terminal_width(int descriptor);
+
+struct ProgressOptions {
+  int64_t total_steps = 0;
+  int64_t first_step = 0;     // steps done before this process started (resume)
+  int64_t logging_steps = 1;  // plain lines: one each logging_steps steps,
+  double line_seconds = 60;   // and one when this long passed without any
+  bool in_place = false;      // redraw one line: is_terminal(2)
+  int width = 80;             // columns, for in_place
+};
+
+struct ProgressState {
+  int64_t step = 0;  // optimizer steps done
+  double epoch = 0;
+  double loss = 0;
+  double tokens_per_second = 0;
+  int64_t peak_memory = 0;     // bytes
+  double elapsed_seconds = 0;  // since this process took its first step
+};
+
+class Progress {
+ public:
+  Progress(std::ostream& out, ProgressOptions options) : out_(out), options_(options) {}
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void update(const ProgressState& state);
+  // Prints a line of its own, above the bar; control characters are escaped.
+  void message(std::string_view text);
+  // Leaves the last bar on screen and ends its line.
+  void finish();
+
+ private:
+  void draw(const std::string& line);
+
+  std::ostream& out_;
+  ProgressOptions options_;
+  std::string bar_;  // what is on screen now, "" = nothing
+  double last_line_seconds_ = 0;
+};
+
+// The text of one state: "step 12/345  loss 1.2345  8,123 tok/s  peak 3.4 GiB  ETA 5 min 02 s".
+std::string progress_text(const ProgressState& state, const ProgressOptions& options);
+
+}  // namespace rung
