@@ -1,0 +1,120 @@
+#include "model/block.h"
+
+#include <ATen/ops/empty.h>
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "memory/counter.h"
+
+namespace rung::model {
+namespace {
+
+using memory::Component;
+using memory::ComponentScope;
+
+struct MemberSpec {
+  std::string name;  // inside the block: "self_attn.q_proj"
+  int64_t out_features;
+  bool bias;
+};
+
+ops::LinearGroup read_group(const WeightReader& reader, const std::string& block,
+                            int64_t in_features, const std::vector<MemberSpec>& specs) {
+  const WeightReaderOptions& options = reader.options();
+  ops::LinearGroup group;
+  group.in_features = in_features;
+  for (const MemberSpec& spec : specs) group.out_features += spec.out_features;
+  if (options.format == BaseFormat::kDense) {
+    group.resident_weight = at::empty({group.out_features, in_features},
+                                      at::TensorOptions(options.device).dtype(options.compute));
+  }
+  int64_t row = 0;
+  for (const MemberSpec& spec : specs) {
+    ops::Linear member;
+    member.module = block + "." + spec.name;
+    member.first_row = row;
+    if (options.format == BaseFormat::kDense) {
+      at::Tensor rows = group.resident_weight.narrow(0, row, spec.out_features);
+      reader.read_into(member.module + ".weight", rows);
+      member.weight = ops::FrozenWeight::from_dense(rows);
+    } else {
+      member.weight = reader.quantized(member.module + ".weight", spec.out_features, in_features);
+    }
+    if (spec.bias) member.bias = reader.dense(member.module + ".bias", {spec.out_features});
+    row += spec.out_features;
+    group.members.push_back(std::move(member));
+  }
+  return group;
+}
+
+at::Tensor attend(const at::Tensor& qkv, int64_t index, PassContext& context) {
+  CacheAccess& cache = context.cache;
+  if (cache.layers == nullptr) return ops::attention(qkv, context.heads, context.segments);
+  return ops::attention_cached(qkv, context.heads, context.segments,
+                               (*cache.layers)[static_cast<size_t>(index)], cache.rows);
+}
+
+}  // namespace
+
+Block read_block(const WeightReader& reader, const format::ModelConfig& config, int64_t index) {
+  const std::string block = fmt::format("model.layers.{}", index);
+  const int64_t q_features = config.num_heads * config.head_dim;
+  const int64_t kv_features = config.num_kv_heads * config.head_dim;
+  const auto norm = [&](const std::string& name) {
+    return ops::NormInput{reader.dense(block + "." + name + ".weight", {config.hidden_size}),
+                          config.rms_norm_eps};
+  };
+  Block result;
+  result.input_norm = norm("input_layernorm");
+  result.qkv = read_group(reader, block, config.hidden_size,
+                          {{"self_attn.q_proj", q_features, config.attention_bias},
+                           {"self_attn.k_proj", kv_features, config.attention_bias},
+                           {"self_attn.v_proj", kv_features, config.attention_bias}});
+  if (config.qk_norm) {
+    result.head_norm = ops::HeadNorm{
+        .q_weight = reader.dense(block + ".self_attn.q_norm.weight", {config.head_dim}),
+        .k_weight = reader.dense(block + ".self_attn.k_norm.weight", {config.head_dim}),
+        .eps = config.rms_norm_eps,
+        .num_heads = config.num_heads,
+        .num_kv_heads = config.num_kv_heads,
+        .head_dim = config.head_dim};
+  }
+  result.attention_out =
+      read_group(reader, block, q_features,
+                 {{"self_attn.o_proj", config.hidden_size, config.attention_out_bias}});
+  result.post_attention_norm = norm("post_attention_layernorm");
+  result.gate_up = read_group(reader, block, config.hidden_size,
+                              {{"mlp.gate_proj", config.intermediate_size, config.mlp_bias},
+                               {"mlp.up_proj", config.intermediate_size, config.mlp_bias}});
+  result.down = read_group(reader, block, config.intermediate_size,
+                           {{"mlp.down_proj", config.hidden_size, config.mlp_bias}});
+  return result;
+}
+
+at::Tensor block_forward(const Block& block, int64_t index, const at::Tensor& x,
+                         PassContext& context, ops::Output output) {
+  const ComponentScope scope(Component::kActivations);
+  ops::ProjectOptions options{
+      .precision = context.precision,
+      .row_keys = context.dropout_rows.empty() ? nullptr : context.dropout_rows.data()};
+  at::Tensor qkv = ops::project(x, block.input_norm, block.qkv, options);
+  if (block.head_norm) qkv = ops::head_norm(qkv, *block.head_norm);
+  qkv = ops::rope(qkv, context.rope, context.positions,
+                  context.heads.num_heads + context.heads.num_kv_heads, context.heads.head_dim);
+  at::Tensor attended = attend(qkv, index, context);
+  qkv.reset();
+
+  options.residual = x;
+  const at::Tensor middle = ops::project(attended, ops::PlainInput{}, block.attention_out, options);
+  attended.reset();
+  options.residual.reset();
+  at::Tensor gate_up = ops::project(middle, block.post_attention_norm, block.gate_up, options);
+
+  options.residual = middle;
+  options.output = output;
+  const ComponentScope between(Component::kBlockInputs);
+  return ops::project(gate_up, ops::SwigluInput{}, block.down, options);
+}
+
+}  // namespace rung::model

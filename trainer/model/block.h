@@ -1,0 +1,63 @@
+// One decoder block: Llama, Mistral, Qwen2 and Qwen3 differ only in biases and head norms.
+//
+//   qkv = project(norm(x), q k v);  head norms (Qwen3);  rotary embedding
+//   x   = x + project(attention(qkv), o)
+//   gu  = project(norm(x), gate up)
+//   x   = x + project(silu(gate) * up, down)
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "format/model_config.h"
+#include "model/weight_reader.h"
+#include "ops/attention.h"
+#include "ops/head_norm.h"
+#include "ops/input_stage.h"
+#include "ops/linear_group.h"
+#include "ops/precision.h"
+#include "ops/project.h"
+#include "ops/rope.h"
+
+namespace rung::model {
+
+struct Block {
+  ops::NormInput input_norm;
+  ops::LinearGroup qkv;
+  std::optional<ops::HeadNorm> head_norm;
+  ops::LinearGroup attention_out;
+  ops::NormInput post_attention_norm;
+  ops::LinearGroup gate_up;
+  ops::LinearGroup down;
+
+  std::vector<ops::LinearGroup*> groups() { return {&qkv, &attention_out, &gate_up, &down}; }
+};
+
+// Where the keys and values of this pass go and are read from; training has none.
+struct CacheAccess {
+  std::vector<ops::KvCache>* layers = nullptr;  // one a block
+  std::vector<int32_t> rows;                    // [tokens] cache row of each new token
+};
+
+// What every block of one pass shares. Must outlive the graphs made with it.
+struct PassContext {
+  ops::Precision precision;
+  ops::AttentionHeads heads;
+  ops::RopeTable rope;
+  at::Tensor positions;  // [tokens] int32
+  ops::AttentionSegments segments;
+  std::vector<uint64_t> dropout_rows;  // [tokens] keys; empty: no dropout
+  CacheAccess cache;
+};
+
+// Reads the block's weights ("model.layers.<index>...").
+Block read_block(const WeightReader& reader, const format::ModelConfig& config, int64_t index);
+
+// x [tokens, hidden] -> [tokens, hidden]. `output` says whether the result's value will be read.
+at::Tensor block_forward(const Block& block, int64_t index, const at::Tensor& x,
+                         PassContext& context, ops::Output output);
+
+}  // namespace rung::model

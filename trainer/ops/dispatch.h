@@ -1,0 +1,55 @@
+// From tensors to typed kernel pointers. On the meta device an op allocates its results and calls
+// no kernel.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/util/Exception.h>
+
+#include "kernels/dtype.h"
+
+namespace rung::ops {
+
+template <typename T>
+struct ScalarTypeOf;
+template <>
+struct ScalarTypeOf<float> {
+  static constexpr c10::ScalarType value = c10::kFloat;
+};
+template <>
+struct ScalarTypeOf<kernels::bf16> {
+  static constexpr c10::ScalarType value = c10::kBFloat16;
+};
+
+// Pointer to the elements of `tensor`, whose dtype must be T's.
+template <typename T>
+T* data_of(const at::Tensor& tensor) {
+  TORCH_INTERNAL_ASSERT(tensor.scalar_type() == ScalarTypeOf<T>::value);
+  return static_cast<T*>(tensor.data_ptr());
+}
+
+// Calls f.template operator()<T>() with the element type of `dtype`.
+template <typename F>
+void with_type(c10::ScalarType dtype, F&& f) {
+  if (dtype == c10::kFloat) {
+    f.template operator()<float>();
+  } else {
+    TORCH_INTERNAL_ASSERT(dtype == c10::kBFloat16);
+    f.template operator()<kernels::bf16>();
+  }
+}
+
+// Calls f.template operator()<T, Out>() for a stored type and an operand type: equal, or bf16
+// widened to float.
+template <typename F>
+void with_types(c10::ScalarType stored, c10::ScalarType operand, F&& f) {
+  if (stored == c10::kFloat) {
+    TORCH_INTERNAL_ASSERT(operand == c10::kFloat);
+    f.template operator()<float, float>();
+  } else if (operand == c10::kFloat) {
+    f.template operator()<kernels::bf16, float>();
+  } else {
+    f.template operator()<kernels::bf16, kernels::bf16>();
+  }
+}
+
+}  // namespace rung::ops

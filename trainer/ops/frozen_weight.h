@@ -1,0 +1,52 @@
+// A frozen matrix [out, in]: dense in the compute dtype, or NF4 with single or double quantisation.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "kernels/nf4.h"
+
+namespace rung::ops {
+
+// The tensors behind kernels::Nf4View.
+struct Nf4Tensors {
+  at::Tensor codes;          // uint8 [ceil(out * in / 2)]
+  at::Tensor absmax;         // fp32 [blocks]; undefined with double quantisation
+  at::Tensor absmax_codes;   // uint8 [blocks], double quantisation
+  at::Tensor nested_absmax;  // fp32 [ceil(blocks / 256)], double quantisation
+  at::Tensor nested_map;     // fp32 [256], double quantisation
+  float nested_offset = 0.0f;
+};
+
+enum class DoubleQuant { kOff, kOn };
+
+class FrozenWeight {
+ public:
+  FrozenWeight() = default;
+  // dense: [out, in] in the compute dtype.
+  static FrozenWeight from_dense(at::Tensor dense);
+  static FrozenWeight from_nf4(Nf4Tensors tensors, int64_t out_features, int64_t in_features);
+  // Unfilled NF4 tensors for a matrix of `num_elements` on `device`.
+  static Nf4Tensors allocate_nf4(int64_t num_elements, DoubleQuant double_quant,
+                                 c10::Device device);
+  // Quantises source (fp32 or bf16, any shape) into freshly allocated tensors.
+  static Nf4Tensors quantize(const at::Tensor& source, DoubleQuant double_quant);
+
+  int64_t out_features() const { return out_features_; }
+  int64_t in_features() const { return in_features_; }
+  bool quantized() const { return nf4_.codes.defined(); }
+  bool defined() const { return quantized() || dense_.defined(); }
+  const Nf4Tensors& nf4() const { return nf4_; }
+  const at::Tensor& dense() const { return dense_; }
+
+  // Sets out [out, in] (contiguous rows, dtype `gemm`) to the weight's value, rounded to `compute`
+  // first.
+  void write_to(at::Tensor& out, c10::ScalarType compute) const;
+
+ private:
+  at::Tensor dense_;
+  Nf4Tensors nf4_;
+  int64_t out_features_ = 0;
+  int64_t in_features_ = 0;
+};
+
+}  // namespace rung::ops

@@ -1,0 +1,48 @@
+#include "ops/gemm.h"
+
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
+#include <c10/core/GradMode.h>
+
+#include "memory/counter.h"
+
+namespace rung::ops {
+
+using memory::Component;
+using memory::ComponentScope;
+
+void gemm_set(at::Tensor& c, const at::Tensor& a, const at::Tensor& b) {
+  TORCH_INTERNAL_ASSERT(a.size(1) == b.size(0) && c.size(0) == a.size(0) && c.size(1) == b.size(1));
+  if (c.is_meta()) return;
+  const c10::NoGradGuard no_grad;
+  const ComponentScope scope(Component::kLibrary);  // what the library takes for itself
+  at::mm_out(c, a, b);
+}
+
+void gemm_add(at::Tensor& c, const at::Tensor& a, const at::Tensor& b, double alpha) {
+  TORCH_INTERNAL_ASSERT(a.size(1) == b.size(0) && c.size(0) == a.size(0) && c.size(1) == b.size(1));
+  const c10::NoGradGuard no_grad;
+  if (c.scalar_type() != a.scalar_type()) {
+    const ComponentScope scope(Component::kWorkspace);
+    at::Tensor product = at::empty({c.size(0), c.size(1)}, a.options());
+    gemm_set(product, a, b);
+    const at::Tensor widened = as_dtype(product, c.scalar_type());
+    if (!c.is_meta()) c.add_(widened, alpha);
+    return;
+  }
+  if (c.is_meta()) return;
+  const ComponentScope scope(Component::kLibrary);
+  at::addmm_out(c, c, a, b, /*beta=*/1.0, alpha);
+}
+
+at::Tensor as_dtype(const at::Tensor& x, c10::ScalarType dtype) {
+  if (x.scalar_type() == dtype) return x;
+  const ComponentScope scope(Component::kWorkspace);
+  const c10::NoGradGuard no_grad;
+  at::Tensor copy = at::empty(x.sizes(), x.options().dtype(dtype));
+  if (!copy.is_meta()) copy.copy_(x);
+  return copy;
+}
+
+}  // namespace rung::ops

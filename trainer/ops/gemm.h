@@ -1,0 +1,19 @@
+// Matrix products on preallocated results.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace rung::ops {
+
+// Given a [m, k] and b [k, n] of one dtype (any strides BLAS takes), sets c [m, n] of the same
+// dtype.
+void gemm_set(at::Tensor& c, const at::Tensor& a, const at::Tensor& b);
+
+// c += alpha * a b. c may be fp32 where a and b are bf16 (the product is then rounded to bf16
+// first).
+void gemm_add(at::Tensor& c, const at::Tensor& a, const at::Tensor& b, double alpha = 1.0);
+
+// x itself where it has the dtype already, else a copy in it (component kWorkspace).
+at::Tensor as_dtype(const at::Tensor& x, c10::ScalarType dtype);
+
+}  // namespace rung::ops

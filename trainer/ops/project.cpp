@@ -1,0 +1,239 @@
+#include "ops/project.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/GradMode.h>
+
+#include "kernels/lora_dropout.h"
+#include "memory/counter.h"
+#include "ops/dispatch.h"
+#include "ops/gemm.h"
+#include "ops/graph.h"
+
+namespace rung::ops {
+namespace {
+
+using memory::Component;
+using memory::ComponentScope;
+using torch::autograd::SavedVariable;
+using torch::autograd::variable_list;
+
+bool has_adapter(const LinearGroup& group) { return group.stacked_a.defined(); }
+
+// D(h) for one member; h itself where there is no dropout.
+at::Tensor dropped(const at::Tensor& h, const Linear& member, const LinearGroup& group,
+                   const ProjectOptions& options) {
+  if (options.row_keys == nullptr || group.dropout == 0.0) return h;
+  at::Tensor out = at::empty(h.sizes(), h.options());
+  if (out.is_meta()) return out;
+  with_type(h.scalar_type(), [&]<typename T>() {
+    kernels::cpu::lora_dropout<T, T>(data_of<T>(h), options.row_keys, member.lora.module_key,
+                                     static_cast<float>(group.dropout), h.size(0), h.size(1),
+                                     h.stride(0), data_of<T>(out));
+  });
+  return out;
+}
+
+// dh += D'(g): the dropout of `dropped`, backwards.
+void accumulate_dropped(at::Tensor& dh, const at::Tensor& g, const Linear& member,
+                        const LinearGroup& group, const ProjectOptions& options) {
+  if (dh.is_meta()) return;
+  with_type(dh.scalar_type(), [&]<typename T>() {
+    kernels::cpu::lora_dropout_accumulate<T, T>(
+        data_of<T>(g), options.row_keys, member.lora.module_key, static_cast<float>(group.dropout),
+        g.size(0), g.size(1), g.stride(0), data_of<T>(dh));
+  });
+}
+
+// H = D(h) A' for every adapter of the group, side by side: [tokens, sum of r], GEMM dtype.
+at::Tensor down_project(const at::Tensor& h, const LinearGroup& group,
+                        const ProjectOptions& options) {
+  const at::Tensor a = as_dtype(group.stacked_a, h.scalar_type());
+  at::Tensor low = at::empty({h.size(0), a.size(0)}, h.options());
+  if (options.row_keys == nullptr || group.dropout == 0.0) {
+    gemm_set(low, h, a.t());
+    return low;
+  }
+  int64_t column = 0;
+  for (const Linear& member : group.members) {
+    if (!member.lora.defined()) continue;
+    const int64_t r = member.lora.a.size(0);
+    at::Tensor slice = low.narrow(1, column, r);
+    gemm_set(slice, dropped(h, member, group, options), a.narrow(0, column, r).t());
+    column += r;
+  }
+  return low;
+}
+
+// y [tokens, out] = h W' + bias + adapters, all in fp32.
+void forward_fp32(const at::Tensor& h, const LinearGroup& group, const ProjectOptions& options,
+                  at::Tensor& y) {
+  gemm_set(y, h, stacked_weight(group, options.precision, h.device()).t());
+  const at::Tensor low = has_adapter(group) ? down_project(h, group, options) : at::Tensor();
+  int64_t column = 0;
+  for (const Linear& member : group.members) {
+    at::Tensor slice = y.narrow(1, member.first_row, member.weight.out_features());
+    if (member.bias.defined()) {
+      const at::Tensor bias = as_dtype(member.bias, y.scalar_type());
+      if (!y.is_meta()) slice.add_(bias);
+    }
+    if (!member.lora.defined()) continue;
+    const int64_t r = member.lora.a.size(0);
+    gemm_add(slice, low.narrow(1, column, r), member.lora.b.t(), member.lora.scaling);
+    column += r;
+  }
+}
+
+// y = [h | s H | 1] [W | B | bias]' in one bf16 GEMM, whose fp32 accumulator takes in the adapters'
+// part before the result is rounded. B is block-diagonal over the members; K is padded to a
+// multiple of 8.
+void forward_extended(const at::Tensor& h, const LinearGroup& group, const ProjectOptions& options,
+                      at::Tensor& y) {
+  const int64_t in = group.in_features;
+  const int64_t rank = has_adapter(group) ? group.stacked_a.size(0) : 0;
+  const int64_t k = (in + rank + 1 + 7) / 8 * 8;
+  at::Tensor x_ext = at::empty({h.size(0), k}, h.options());
+  at::Tensor w_ext = at::empty({group.out_features, k}, h.options());
+  const at::Tensor low = rank > 0 ? down_project(h, group, options) : at::Tensor();
+  const at::Tensor w = stacked_weight(group, options.precision, h.device());
+  if (!h.is_meta()) {
+    x_ext.narrow(1, in, k - in).zero_();
+    w_ext.narrow(1, in, k - in).zero_();
+    x_ext.narrow(1, 0, in).copy_(h);
+    w_ext.narrow(1, 0, in).copy_(w);
+    x_ext.narrow(1, in + rank, 1).fill_(1.0);
+    int64_t column = 0;
+    for (const Linear& member : group.members) {
+      at::Tensor rows = w_ext.narrow(0, member.first_row, member.weight.out_features());
+      if (member.bias.defined()) rows.select(1, in + rank).copy_(member.bias);
+      if (!member.lora.defined()) continue;
+      const int64_t r = member.lora.a.size(0);
+      rows.narrow(1, in + column, r).copy_(member.lora.b);
+      x_ext.narrow(1, in + column, r).copy_(low.narrow(1, column, r)).mul_(member.lora.scaling);
+      column += r;
+    }
+  }
+  gemm_set(y, x_ext, w_ext.t());
+}
+
+at::Tensor forward(const at::Tensor& x, const InputStage& stage, const LinearGroup& group,
+                   const ProjectOptions& options) {
+  const c10::NoGradGuard no_grad;
+  at::Tensor result = at::empty({x.size(0), group.out_features}, x.options());
+  if (options.output == Output::kUnread) return result;
+  const ComponentScope scope(Component::kWorkspace);
+  const at::Tensor h = stage_forward(stage, x, options.precision).h;
+  if (h.scalar_type() == c10::kBFloat16) {
+    forward_extended(h, group, options, result);
+  } else if (result.scalar_type() == c10::kFloat) {
+    forward_fp32(h, group, options, result);
+  } else {
+    at::Tensor y = at::empty(result.sizes(), h.options());
+    forward_fp32(h, group, options, y);
+    if (!result.is_meta()) result.copy_(y);
+  }
+  if (options.residual.defined() && !result.is_meta()) result.add_(options.residual);
+  return result;
+}
+
+class ProjectNode final : public torch::autograd::Node {
+ public:
+  ProjectNode(const at::Tensor& x, const InputStage& stage, const LinearGroup& group,
+              const ProjectOptions& options)
+      : x_(x, /*is_output=*/false),
+        stage_(stage),
+        group_(group),
+        options_(options),
+        has_residual_(options.residual.defined()) {
+    options_.residual.reset();  // its value is not needed again
+  }
+
+  // dY [tokens, out] -> dX, and dY itself for the residual; dA and dB are added to the adapters'
+  // gradients.
+  variable_list apply(variable_list&& grads) override {
+    const c10::NoGradGuard no_grad;
+    at::Tensor x = x_.unpack();
+    x_.reset_data();
+    at::Tensor dh;
+    StagedInput staged;
+    {
+      const ComponentScope scope(Component::kWorkspace);
+      at::Tensor dy = as_dtype(grads[0].contiguous(), options_.precision.gemm);
+      dh = at::empty({dy.size(0), group_.in_features}, dy.options());
+      gemm_set(dh, dy, stacked_weight(group_, options_.precision, dy.device()));
+      staged = stage_forward(stage_, x, options_.precision);
+      if (has_adapter(group_)) adapter_backward(dy, staged.h, dh);
+    }
+    staged.h.reset();
+    return {stage_backward(stage_, dh, x, staged.rstd, options_.precision),
+            has_residual_ ? std::move(grads[0]) : at::Tensor()};
+  }
+
+  void release_variables() override { x_.reset_data(); }
+  std::string name() const override { return "Project"; }
+
+ private:
+  // With H = D(h) A' and Q = s dY B: dB += s dY' H, dA += Q' D(h), dh += D'(Q A).
+  void adapter_backward(const at::Tensor& dy, const at::Tensor& h, at::Tensor& dh) const {
+    const bool dropout = options_.row_keys != nullptr && group_.dropout > 0.0;
+    const at::Tensor low = down_project(h, group_, options_);
+    at::Tensor q = at::empty(low.sizes(), low.options());
+    int64_t column = 0;
+    for (const Linear& member : group_.members) {
+      if (!member.lora.defined()) continue;
+      const int64_t r = member.lora.a.size(0);
+      const at::Tensor dy_m = dy.narrow(1, member.first_row, member.weight.out_features());
+      at::Tensor q_m = q.narrow(1, column, r);
+      gemm_set(q_m, dy_m, as_dtype(member.lora.b, dy.scalar_type()));
+      at::Tensor grad_b = member.lora.grad_b;
+      gemm_add(grad_b, dy_m.t(), low.narrow(1, column, r), member.lora.scaling);
+      if (!q_m.is_meta()) q_m.mul_(member.lora.scaling);
+      if (dropout) {
+        const at::Tensor h_m = dropped(h, member, group_, options_);
+        at::Tensor grad_a = member.lora.grad_a;
+        gemm_add(grad_a, q_m.t(), h_m);
+        at::Tensor dh_m = at::empty(h.sizes(), h.options());
+        gemm_set(dh_m, q_m, as_dtype(member.lora.a, dy.scalar_type()));
+        accumulate_dropped(dh, dh_m, member, group_, options_);
+      }
+      column += r;
+    }
+    if (!dropout) {
+      at::Tensor grad_a = group_.stacked_grad_a;
+      gemm_add(grad_a, q.t(), h);
+      gemm_add(dh, q, as_dtype(group_.stacked_a, dy.scalar_type()));
+    }
+  }
+
+  SavedVariable x_;
+  InputStage stage_;
+  const LinearGroup& group_;
+  ProjectOptions options_;
+  bool has_residual_;
+};
+
+}  // namespace
+
+at::Tensor stacked_weight(const LinearGroup& group, const Precision& precision,
+                          c10::Device device) {
+  const ComponentScope scope(Component::kWorkspace);
+  if (group.resident_weight.defined()) return as_dtype(group.resident_weight, precision.gemm);
+  at::Tensor stacked = at::empty({group.out_features, group.in_features},
+                                 at::TensorOptions(device).dtype(precision.gemm));
+  for (const Linear& member : group.members) {
+    at::Tensor rows = stacked.narrow(0, member.first_row, member.weight.out_features());
+    member.weight.write_to(rows, precision.compute);
+  }
+  return stacked;
+}
+
+at::Tensor project(const at::Tensor& x, const InputStage& stage, const LinearGroup& group,
+                   const ProjectOptions& options) {
+  at::Tensor y = forward(x, stage, group, options);
+  if (wants_gradient(x)) {
+    record<ProjectNode>({x, options.residual}, y, x, stage, group, options);
+  }
+  return y;
+}
+
+}  // namespace rung::ops

@@ -1,0 +1,38 @@
+// The trainable projection of a linear group: input stage, GEMM over the frozen weights, adapters.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "ops/input_stage.h"
+#include "ops/linear_group.h"
+#include "ops/precision.h"
+
+namespace rung::ops {
+
+// Whether the value of the result is read. In the recomputation of a block only its graph is.
+enum class Output { kComputed, kUnread };
+
+struct ProjectOptions {
+  Precision precision;
+  // [tokens] keys of the rows for dropout, or null: no dropout. Must outlive the graph.
+  const uint64_t* row_keys = nullptr;
+  at::Tensor residual;  // [tokens, out] added to the rounded result; may be undefined
+  Output output = Output::kComputed;
+};
+
+// Given x [tokens, features of the stage] (compute dtype, contiguous), returns y [tokens,
+// group.out_features] in the compute dtype: members side by side. The adapters' part is added in
+// fp32 (or inside one GEMM) before y is rounded; added to a rounded y, small updates would be lost.
+//
+// Differentiable in x and the residual; the backward pass also adds to grad_a and grad_b of every
+// adapter. Keeps x alone; weights are dequantised again. `group` must outlive the graph.
+at::Tensor project(const at::Tensor& x, const InputStage& stage, const LinearGroup& group,
+                   const ProjectOptions& options);
+
+// The stacked weight [out, in] of a group in the GEMM dtype: the resident one, or written into a
+// fresh buffer.
+at::Tensor stacked_weight(const LinearGroup& group, const Precision& precision, c10::Device device);
+
+}  // namespace rung::ops
