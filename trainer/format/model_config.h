@@ -7,7 +7,10 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "format/json_fields.h"
 
 namespace rung::format {
 
@@ -59,11 +62,14 @@ struct ModelConfig {
   std::optional<BnbConfig> bnb;
   std::optional<int64_t> bos_token_id;
   std::vector<int64_t> eos_token_ids;
-  std::string dtype = "bfloat16";  // as stored
+  std::string dtype = "bfloat16";  // as stored; empty where the file does not say
 };
 
 // Throws Error: kConfig where the file is absent or asks for what rung does not support (named),
 // kDamaged where it is malformed or a number is out of range.
 ModelConfig read_model_config(const std::filesystem::path& config_json);
+
+// The token ids under `key` of a configuration file: one, a list, or none.
+std::vector<int64_t> read_token_ids(const JsonFields& fields, std::string_view key);
 
 }  // namespace rung::format
