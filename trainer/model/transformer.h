@@ -1,0 +1,89 @@
+// A decoder-only language model with a frozen base and a trainable adapter, and its pass over the
+// blocks.
+//
+// The loop over the blocks is rung's own: each block is its own small autograd graph, and a block's
+// graph is either kept from the forward pass or made again in the backward pass from the block's
+// input. Nothing else spans two blocks.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/loader.h"
+#include "format/model_folder.h"
+#include "model/adapter.h"
+#include "model/block.h"
+#include "ops/head_loss.h"
+
+namespace rung::model {
+
+struct ModelOptions {
+  c10::ScalarType compute = c10::kFloat;  // kFloat or kBFloat16
+  BaseFormat base = BaseFormat::kNf4;
+  int64_t max_positions = 0;       // rows of the RoPE table: the longest document
+  c10::Device device = c10::kCPU;  // kCPU, or kMeta for a shape-only model
+};
+
+// Which dropout mask a pass draws (design of the mask: kernels/lora_dropout.h).
+struct DropoutSeed {
+  uint64_t seed = 0;
+  int64_t step = 0;  // optimizer step
+};
+
+class Transformer {
+ public:
+  // Reads the weights. folder: null on the meta device.
+  Transformer(const format::ModelConfig& config, const format::ModelFolder* folder,
+              const ModelOptions& options);
+  Transformer(Transformer&&) = default;
+
+  const format::ModelConfig& config() const { return config_; }
+  const ops::Precision& precision() const { return precision_; }
+  const ModelOptions& options() const { return options_; }
+  const std::vector<Block>& blocks() const { return blocks_; }
+  int64_t num_blocks() const { return static_cast<int64_t>(blocks_.size()); }
+  std::vector<std::string> linear_modules() const;  // paths of all block linears
+
+  // Gives the linears of `options.modules` an adapter. Once.
+  void add_adapter(const AdapterOptions& options);
+  Adapter& adapter() { return adapter_; }
+  const Adapter& adapter() const { return adapter_; }
+
+  // Inference: stacks every group's weight in the GEMM dtype once, instead of dequantising it in
+  // each pass.
+  void make_weights_resident();
+  int64_t resident_bytes() const;  // what that takes
+
+  // x [tokens, hidden] of ids (all inside the vocabulary).
+  at::Tensor embed(std::span<const int32_t> ids) const;
+  // The blocks over x without gradients.
+  at::Tensor forward(at::Tensor x, PassContext& context) const;
+  const ops::Head& head() const { return head_; }
+
+  PassContext make_context(std::span<const int32_t> positions) const;
+
+  // Forward and backward of one micro-batch: adds to adapter().gradients(). num_recomputed: the
+  // first so many blocks keep only their input. grad_scale: d(step loss) / d(token loss). Returns
+  // the sum of the token losses.
+  double train(const data::MicroBatch& batch, float grad_scale, int64_t num_recomputed,
+               const DropoutSeed& dropout);
+  // Sum of the token losses, without gradients or dropout.
+  double loss(const data::MicroBatch& batch) const;
+
+ private:
+  PassContext batch_context(const data::MicroBatch& batch) const;
+
+  format::ModelConfig config_;
+  ModelOptions options_;
+  ops::Precision precision_;
+  at::Tensor embedding_;  // [vocab, hidden] compute dtype
+  std::vector<Block> blocks_;
+  ops::Head head_;
+  ops::RopeTable rope_;
+  Adapter adapter_;
+};
+
+}  // namespace rung::model

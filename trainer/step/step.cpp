@@ -1,0 +1,52 @@
+#include "step/step.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "ops/adamw.h"
+
+namespace rung::step {
+namespace {
+
+// Added to the norm before dividing, as torch does.
+constexpr double kClipEpsilon = 1e-6;
+
+double clip_scale(double grad_norm, double max_grad_norm) {
+  if (max_grad_norm <= 0.0) return 1.0;
+  return std::min(1.0, max_grad_norm / (grad_norm + kClipEpsilon));
+}
+
+}  // namespace
+
+StepResult compute_gradients(model::Transformer& model, const data::StepBatch& batch, int64_t index,
+                             const StepOptions& options) {
+  at::Tensor gradients = model.adapter().gradients();
+  if (!gradients.is_meta()) gradients.zero_();
+  const auto supervised = static_cast<double>(batch.num_supervised());
+  StepResult result;
+  double loss_sum = 0.0;
+  for (const data::MicroBatch& micro_batch : batch.micro_batches) {
+    if (options.should_stop && options.should_stop()) {
+      result.outcome = StepOutcome::kStopped;
+      return result;
+    }
+    loss_sum += model.train(micro_batch, static_cast<float>(1.0 / supervised),
+                            options.num_recomputed, {.seed = options.seed, .step = index});
+  }
+  result.loss = loss_sum / supervised;
+  result.grad_norm = ops::norm(gradients);
+  const bool finite = std::isfinite(result.loss) && std::isfinite(result.grad_norm);
+  result.outcome = finite ? StepOutcome::kUpdated : StepOutcome::kNotFinite;
+  return result;
+}
+
+StepResult run_step(model::Transformer& model, Optimizer& optimizer, const data::StepBatch& batch,
+                    const StepPosition& position, const StepOptions& options) {
+  const StepResult result = compute_gradients(model, batch, position.index, options);
+  if (result.outcome != StepOutcome::kUpdated) return result;
+  optimizer.update(model.adapter().gradients(), position.learning_rate,
+                   clip_scale(result.grad_norm, options.max_grad_norm));
+  return result;
+}
+
+}  // namespace rung::step
