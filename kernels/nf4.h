@@ -33,7 +33,7 @@ struct Nf4View {
 
 namespace cpu {
 
-// Given x [n], sets codes [ceil(n / 2)] and absmax [ceil(n / 64)]. T: float, bf16.
+// Given x [n], sets codes [ceil(n / 2)] and absmax [ceil(n / 64)]. T: float, bf16, fp16.
 // The low nibble of the last byte of an odd tensor is the code of 0.
 template <typename T>
 void nf4_quantize(const T* x, int64_t n, uint8_t* codes, float* absmax);
@@ -44,7 +44,7 @@ void nf4_quantize_absmax(const float* absmax, int64_t num_blocks, uint8_t* absma
                          float* nested_absmax, float* nested_offset);
 
 // Given w, sets out [w.num_elements]: each value rounded to T and stored as Out.
-// <float, float>, <bf16, bf16>, <bf16, float>.
+// <float, float>, <bf16, bf16>, <bf16, float>, <fp16, fp16>, <fp16, float>.
 template <typename T, typename Out>
 void nf4_dequantize(const Nf4View& w, Out* out);
 
@@ -55,7 +55,7 @@ const float* nf4_nested_map();
 
 namespace cuda {
 
-// As cpu::nf4_quantize, byte for byte. T: float, bf16.
+// As cpu::nf4_quantize, byte for byte. T: float, bf16, fp16.
 template <typename T>
 void nf4_quantize(const T* x, int64_t n, uint8_t* codes, float* absmax, Stream stream);
 
