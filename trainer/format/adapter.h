@@ -1,5 +1,10 @@
 // A LoRA adapter folder as PEFT writes and reads it: adapter_model.safetensors +
 // adapter_config.json.
+//
+// A module "model.layers.0.self_attn.q_proj" has two tensors,
+// base_model.model.<module>.lora_A.weight [r, in] and ....lora_B.weight [out, r]; its output gains
+// scaling * B(A(x)). Only the keys that every PEFT release knows are written: old ones raise on
+// unknown keys. Source: huggingface/peft, tuners/lora/config.py and utils/save_and_load.py.
 #pragma once
 
 #include <cstdint>
@@ -33,12 +38,16 @@ struct AdapterTensor {
 
 struct AdapterFolder {
   AdapterConfig config;
-  std::vector<AdapterTensor> tensors;
+  std::vector<AdapterTensor> tensors;  // sorted by module where read
 };
 
-// Throws Error: kConfig where the folder is absent or uses what rung does not support (named: DoRA,
-// modules_to_save, rank_pattern, ...), kDamaged where it is malformed.
+// Reads F32, F16 and BF16 tensors. Throws Error: kConfig where the folder is absent or uses what
+// rung does not support (named: DoRA, modules_to_save, rank_pattern, ...), kDamaged where it is
+// malformed.
 AdapterFolder read_adapter(const std::filesystem::path& dir);
+
+// The configuration alone: all that planning a run needs.
+AdapterConfig read_adapter_config(const std::filesystem::path& dir);
 
 // Writes both files into `dir` (which exists). The tensor file depends on the tensors alone.
 void write_adapter(const std::filesystem::path& dir, const AdapterFolder& adapter);
