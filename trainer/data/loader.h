@@ -2,7 +2,8 @@
 //
 // A row is one example, or with packing several whole examples up to sequence_len. A micro-batch is
 // micro_batch_size rows laid end to end without padding, an optimizer step is
-// gradient_accumulation_steps micro-batches. The last step of an epoch may be smaller.
+// gradient_accumulation_steps micro-batches. The last step of an epoch may be smaller. Every epoch
+// has the same number of rows, so of steps; which documents share a row changes with the shuffle.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "data/example.h"
+#include "data/packing.h"
 
 namespace rung::data {
 
@@ -53,27 +55,32 @@ struct LoaderOptions {
 
 class Loader {
  public:
-  // Keeps a reference to `examples`; they must outlive it.
+  // Keeps a reference to `examples`; they must outlive it. At least one, and with packing none
+  // longer than sequence_len (load_dataset sees to both).
   Loader(std::span<const Example> examples, LoaderOptions options);
 
-  StepBatch next();  // advances; wraps into the next epoch
+  // The batch at state(), then advances; after an epoch's last step the state is {epoch + 1, 0}.
+  StepBatch next();
   LoaderState state() const { return state_; }
+  // Throws Error kDamaged where `state` is not one that a loader of these examples can have.
   void seek(LoaderState state);
   int64_t steps_in_epoch(int64_t epoch) const;
+  int64_t rows_in_epoch() const { return static_cast<int64_t>(rows_.size()); }
 
  private:
-  using Row = std::vector<int64_t>;  // example indices
   std::vector<Row> rows_of_epoch(int64_t epoch) const;
 
   std::span<const Example> examples_;
   LoaderOptions options_;
   LoaderState state_;
-  std::vector<Row> rows_;
+  std::vector<Row> rows_;  // of state_.epoch
 };
 
-// Every example once, in order, `batch_size` documents at a time: for evaluation.
+// Every example once, in order, `batch_size` documents at a time (the last batch may be smaller):
+// for evaluation.
 std::vector<MicroBatch> evaluation_batches(std::span<const Example> examples, int64_t batch_size);
 
+// The documents `indices` of `examples`, laid end to end in that order.
 MicroBatch make_micro_batch(std::span<const Example> examples, std::span<const int64_t> indices);
 
 }  // namespace rung::data

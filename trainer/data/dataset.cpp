@@ -1,0 +1,198 @@
+#include "data/dataset.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/random.h"
+#include "data/parallel_encode.h"
+
+namespace rung::data {
+namespace {
+
+constexpr size_t kBatchRecords = 1024;            // parsed at a time; bounds the raw text held
+constexpr size_t kBatchBytes = size_t{32} << 20;  // likewise, for long records
+
+int64_t resolve_threads(int64_t num_threads) {
+  if (num_threads > 0) return num_threads;
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+[[noreturn]] void refuse_length(const Example& example, int64_t sequence_len) {
+  throw Error(ExitCode::kConfig,
+              {.what = "the record is longer than sequence_len",
+               .got = fmt::format("{} tokens", example.num_tokens()),
+               .expected = fmt::format("at most {}", sequence_len),
+               .hint = "raise sequence_len, or set excess_length_strategy: drop or truncate",
+               .where = example.source});
+}
+
+// Keeps, cuts or drops one example, and counts it.
+void admit(Example example, const RunConfig& run, Dataset& dataset) {
+  DatasetReport& report = dataset.report;
+  ++report.read;
+  report.longest = std::max(report.longest, example.num_tokens());
+  if (example.num_tokens() > run.sequence_len) {
+    switch (run.excess_length_strategy) {
+      case ExcessLength::kRaise:
+        refuse_length(example, run.sequence_len);
+      case ExcessLength::kDrop:
+        ++report.too_long;
+        return;
+      case ExcessLength::kTruncate:
+        ++report.truncated;
+        example.input_ids.resize(static_cast<size_t>(run.sequence_len));
+        example.labels.resize(static_cast<size_t>(run.sequence_len));
+        break;
+    }
+  }
+  const int64_t supervised = example.num_supervised();
+  if (supervised == 0) {
+    ++report.without_labels;
+    return;
+  }
+  ++report.kept;
+  report.tokens += example.num_tokens();
+  report.supervised_tokens += supervised;
+  dataset.examples.push_back(std::move(example));
+}
+
+void load_file(const DatasetConfig& config, const EncodeContext& context, Dataset& dataset) {
+  RecordReader reader(config.path);
+  const EncodeJob job{.path = reader.path(),
+                      .config = config,
+                      .context = context,
+                      .num_threads = resolve_threads(context.run.num_threads)};
+  std::vector<RawRecord> batch;
+  size_t batch_bytes = 0;
+  const auto flush = [&] {
+    for (Example& example : encode_batch(batch, job)) {
+      admit(std::move(example), context.run, dataset);
+    }
+    batch.clear();
+    batch_bytes = 0;
+  };
+  while (std::optional<RawRecord> record = reader.next()) {
+    batch_bytes += record->text.size();
+    batch.push_back(std::move(*record));
+    if (batch.size() >= kBatchRecords || batch_bytes >= kBatchBytes) flush();
+  }
+  flush();
+}
+
+void refuse_empty(const std::vector<DatasetConfig>& configs, const DatasetReport& report) {
+  std::string paths;
+  for (const DatasetConfig& config : configs) {
+    paths += (paths.empty() ? "" : ", ") + config.path.string();
+  }
+  throw Error(
+      ExitCode::kConfig,
+      {.what = "the data set leaves nothing to learn",
+       .got = fmt::format("{} records: {} too long, {} without anything to learn", report.read,
+                          report.too_long, report.without_labels),
+       .expected = "at least one example",
+       .hint = report.too_long > 0 ? "raise sequence_len, or set excess_length_strategy: truncate"
+                                   : "see what is learnt with `rung data`",
+       .where = paths});
+}
+
+int64_t count_validation(double val_set_size, int64_t num_examples) {
+  const double count = val_set_size < 1.0
+                           ? std::ceil(val_set_size * static_cast<double>(num_examples))
+                           : std::floor(val_set_size);
+  if (count >= static_cast<double>(num_examples)) {
+    throw Error(ExitCode::kConfig, {.what = "val_set_size leaves nothing to train on",
+                                    .got = fmt::format("{} of {} examples", count, num_examples),
+                                    .expected = "fewer",
+                                    .hint = "lower val_set_size, or name test_datasets"});
+  }
+  return static_cast<int64_t>(count);
+}
+
+void count_kept(Dataset& dataset) {
+  DatasetReport& report = dataset.report;
+  report.kept = static_cast<int64_t>(dataset.examples.size());
+  report.tokens = 0;
+  report.supervised_tokens = 0;
+  for (const Example& example : dataset.examples) {
+    report.tokens += example.num_tokens();
+    report.supervised_tokens += example.num_supervised();
+  }
+}
+
+bool has_chat(const std::vector<DatasetConfig>& configs) {
+  return std::any_of(configs.begin(), configs.end(), [](const DatasetConfig& config) {
+    return config.type == DatasetType::kChatTemplate;
+  });
+}
+
+}  // namespace
+
+Dataset load_dataset(const std::vector<DatasetConfig>& configs, const RunConfig& run,
+                     const text::Tokenizer& tokenizer, const text::ChatTemplate* chat_template,
+                     int64_t model_vocab_size) {
+  const EncodeContext context{.run = run,
+                              .tokenizer = tokenizer,
+                              .chat_template = chat_template,
+                              .vocab_size = model_vocab_size};
+  Dataset dataset;
+  for (const DatasetConfig& config : configs) load_file(config, context, dataset);
+  if (dataset.examples.empty()) refuse_empty(configs, dataset.report);
+  return dataset;
+}
+
+Dataset split_validation(Dataset& dataset, double val_set_size, uint64_t seed) {
+  Dataset validation;
+  if (val_set_size <= 0.0) return validation;
+  const auto num_examples = static_cast<int64_t>(dataset.examples.size());
+  const int64_t num_validation = count_validation(val_set_size, num_examples);
+  // Epochs count from 0, so that this draw is none of theirs.
+  const std::vector<int64_t> order = shuffled_indices(num_examples, seed, -1);
+  std::vector<bool> chosen(dataset.examples.size());
+  for (int64_t i = 0; i < num_validation; ++i) chosen[static_cast<size_t>(order[i])] = true;
+
+  std::vector<Example> kept;
+  for (size_t i = 0; i < dataset.examples.size(); ++i) {
+    (chosen[i] ? validation.examples : kept).push_back(std::move(dataset.examples[i]));
+  }
+  dataset.examples = std::move(kept);
+  count_kept(dataset);
+  count_kept(validation);
+  validation.report.read = validation.report.kept;
+  dataset.report.read -= validation.report.read;
+  return validation;
+}
+
+RunData load_run_data(const RunConfig& run, const text::Tokenizer& tokenizer,
+                      const text::ChatTemplate* chat_template, int64_t model_vocab_size) {
+  RunData data;
+  data.train = load_dataset(run.datasets, run, tokenizer, chat_template, model_vocab_size);
+  if (!run.test_datasets.empty()) {
+    data.validation =
+        load_dataset(run.test_datasets, run, tokenizer, chat_template, model_vocab_size);
+  } else {
+    data.validation = split_validation(data.train, run.val_set_size, run.seed);
+  }
+  return data;
+}
+
+std::optional<text::ChatTemplate> load_chat_template(const RunConfig& run,
+                                                     const std::filesystem::path& model_dir) {
+  if (!has_chat(run.datasets) && !has_chat(run.test_datasets)) return std::nullopt;
+  const std::string& source = run.chat_template_jinja;
+  if (source.empty()) return text::ChatTemplate::from_model(model_dir);
+  // A template has braces or line breaks, a path to one has neither.
+  if (source.find_first_of("{\n") != std::string::npos) {
+    return text::ChatTemplate(source, "chat_template_jinja");
+  }
+  constexpr size_t kMaxTemplateBytes = size_t{4} << 20;
+  return text::ChatTemplate(read_text_file(source, kMaxTemplateBytes), source);
+}
+
+}  // namespace rung::data

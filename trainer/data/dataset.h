@@ -1,0 +1,62 @@
+// Loads data sets: files -> records -> examples that fit the model and have something to learn.
+//
+// Encoding is shared among num_threads threads; examples keep the order of the files, and the first
+// fault in that order is the one reported.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "base/run_config.h"
+#include "data/example.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace rung::data {
+
+// What became of the records: read = kept + too_long + without_labels.
+struct DatasetReport {
+  int64_t read = 0;
+  int64_t kept = 0;
+  int64_t too_long = 0;        // dropped: more than sequence_len tokens
+  int64_t without_labels = 0;  // dropped: nothing to learn (after truncation)
+  int64_t truncated = 0;       // cut to sequence_len tokens; counted under kept or without_labels
+  int64_t longest = 0;         // tokens of the longest record read, before any cut
+  int64_t tokens = 0;          // of the kept examples
+  int64_t supervised_tokens = 0;  // of the kept examples
+};
+
+struct Dataset {
+  std::vector<Example> examples;
+  DatasetReport report;
+};
+
+// Throws Error kConfig with file:line for a record that is not sound, has an id outside of
+// [0, model_vocab_size) or, with excess_length_strategy raise, is too long; and where nothing is
+// left to learn. `chat_template` may be null where no data set is of type chat_template.
+Dataset load_dataset(const std::vector<DatasetConfig>& configs, const RunConfig& run,
+                     const text::Tokenizer& tokenizer, const text::ChatTemplate* chat_template,
+                     int64_t model_vocab_size);
+
+// Takes val_set_size of the examples out of `dataset` (below 1: a share, rounded up; otherwise a
+// number), chosen by `seed`, and returns them; both parts keep their order and have a report of
+// their own (what was dropped stays in the first). Nothing moves where val_set_size is 0. Throws
+// Error kConfig where one part would be empty.
+Dataset split_validation(Dataset& dataset, double val_set_size, uint64_t seed);
+
+struct RunData {
+  Dataset train;
+  Dataset validation;  // test_datasets, else the split; empty where neither is configured
+};
+
+RunData load_run_data(const RunConfig& run, const text::Tokenizer& tokenizer,
+                      const text::ChatTemplate* chat_template, int64_t model_vocab_size);
+
+// The template that the configuration asks for: chat_template_jinja (the text, or a path to a
+// .jinja file), else the model's own. Nothing where no data set is of type chat_template.
+std::optional<text::ChatTemplate> load_chat_template(const RunConfig& run,
+                                                     const std::filesystem::path& model_dir);
+
+}  // namespace rung::data
