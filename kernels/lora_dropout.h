@@ -1,0 +1,58 @@
+// Dropout in front of a LoRA adapter, from counters instead of a stored or replayed random state.
+//
+// Whether an element is kept is a function of (row key, module key, column) alone, and a row key
+// one of (seed, step, document, position in the document). So the mask does not depend on how a
+// batch was split, packed, retried or recomputed, and no mask is stored. Kept elements are divided
+// by 1 - p. p is resolved to multiples of 2^-24.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/dtype.h"
+
+namespace rung::kernels {
+
+// A bijection in which every input bit changes half of the output bits (splitmix64's finaliser;
+// Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
+constexpr uint64_t mix_bits(uint64_t x) {
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+// `document` numbers documents within the data set or the step, `position` tokens within a
+// document.
+constexpr uint64_t dropout_row_key(uint64_t seed, int64_t step, int64_t document,
+                                   int64_t position) {
+  constexpr uint64_t kGamma = 0x9e3779b97f4a7c15u;
+  uint64_t key = mix_bits(seed + kGamma);
+  key = mix_bits(key + static_cast<uint64_t>(step) + kGamma);
+  key = mix_bits(key + static_cast<uint64_t>(document) + kGamma);
+  return mix_bits(key + static_cast<uint64_t>(position) + kGamma);
+}
+
+// A key for module `module` of layer `layer`, where modules are numbered. Any 64 well-mixed bits
+// serve as a module key.
+constexpr uint64_t dropout_module_key(int64_t layer, int64_t module) {
+  constexpr uint64_t kGamma = 0x9e3779b97f4a7c15u;
+  return mix_bits(mix_bits(static_cast<uint64_t>(layer) + kGamma) + static_cast<uint64_t>(module));
+}
+
+namespace cpu {
+
+// Given x [rows, cols] with x_stride elements between rows, and row_keys [rows], sets
+// y [rows, cols] (dense) to x / (1 - p) where kept, else 0. 0 <= p < 1.
+// <T, Out>: <float, float>, <bf16, bf16>, <bf16, float>.
+template <typename T, typename Out>
+void lora_dropout(const T* x, const uint64_t* row_keys, uint64_t module_key, float p, int64_t rows,
+                  int64_t cols, int64_t x_stride, Out* y);
+
+// The backward pass: dx [rows, cols] (dense) += g / (1 - p) where kept, for g [rows, cols] with
+// g_stride elements between rows. <T, Acc>: <float, float>, <bf16, bf16>, <bf16, float>.
+template <typename T, typename Acc>
+void lora_dropout_accumulate(const T* g, const uint64_t* row_keys, uint64_t module_key, float p,
+                             int64_t rows, int64_t cols, int64_t g_stride, Acc* dx);
+
+}  // namespace cpu
+
+}  // namespace rung::kernels
