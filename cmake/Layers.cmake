@@ -30,5 +30,6 @@ rung_layer(ops trainer/ops rung_kernels rung_memory rung_base torch_cpu rung_ope
 rung_layer(data trainer/data rung_text rung_format rung_base)
 rung_layer(model trainer/model rung_ops rung_format rung_text rung_data)
 rung_layer(step trainer/step rung_model rung_data)
-rung_layer(training trainer/training rung_step rung_job)
+rung_layer(fit trainer/fit rung_step)
+rung_layer(training trainer/training rung_fit rung_job)
 rung_layer(command trainer/command rung_training)

@@ -35,6 +35,19 @@ BlockRecord record_block(const Block& block, int64_t index, const at::Tensor& x,
   return record;
 }
 
+// One key a token: the mask depends on what the token is, not on where a batch put it.
+std::vector<uint64_t> dropout_row_keys(const data::MicroBatch& batch, const DropoutSeed& seed) {
+  std::vector<uint64_t> keys(batch.positions.size());
+  for (size_t document = 0; document < batch.documents.size(); ++document) {
+    for (int32_t i = batch.cu_seqlens[document]; i < batch.cu_seqlens[document + 1]; ++i) {
+      const auto token = static_cast<size_t>(i);
+      keys[token] = kernels::dropout_row_key(seed.seed, seed.step, batch.documents[document],
+                                             batch.positions[token]);
+    }
+  }
+  return keys;
+}
+
 }  // namespace
 
 Transformer::Transformer(const format::ModelConfig& config, const format::ModelFolder* folder,

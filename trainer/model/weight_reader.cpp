@@ -7,7 +7,6 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "format/bnb_nf4.h"
 #include "kernels/nf4.h"
 #include "memory/counter.h"
 #include "ops/dispatch.h"
@@ -101,6 +100,22 @@ FrozenWeight WeightReader::quantized(const std::string& name, int64_t out_featur
   Nf4Tensors tensors =
       folder_->config().bnb ? read_bnb(name, num_elements) : quantize_pieces(name, num_elements);
   return FrozenWeight::from_nf4(std::move(tensors), out_features, in_features);
+}
+
+Nf4Tensors WeightReader::read_bnb(const format::BnbNf4Weight& weight) const {
+  Nf4Tensors tensors = FrozenWeight::allocate_nf4(
+      weight.num_elements(), weight.double_quant ? DoubleQuant::kOn : DoubleQuant::kOff,
+      options_.device);
+  read_whole(*folder_, weight.packed, tensors.codes);
+  if (!weight.double_quant) {
+    read_whole(*folder_, weight.absmax, tensors.absmax);
+    return tensors;
+  }
+  read_whole(*folder_, weight.absmax, tensors.absmax_codes);
+  read_whole(*folder_, weight.nested_absmax, tensors.nested_absmax);
+  read_whole(*folder_, weight.nested_quant_map, tensors.nested_map);
+  tensors.nested_offset = weight.offset;
+  return tensors;
 }
 
 Nf4Tensors WeightReader::quantize_pieces(const std::string& name, int64_t num_elements) const {

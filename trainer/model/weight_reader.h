@@ -40,7 +40,7 @@ class WeightReader {
   const WeightReaderOptions& options() const { return options_; }
 
  private:
-  ops::Nf4Tensors read_bnb(const std::string& name, int64_t num_elements) const;
+  ops::Nf4Tensors read_bnb(const format::BnbNf4Weight& weight) const;
   ops::Nf4Tensors quantize_pieces(const std::string& name, int64_t num_elements) const;
 
   const format::ModelFolder* folder_;

@@ -17,13 +17,13 @@ Optimizer::Optimizer(const at::Tensor& parameters, const OptimizerOptions& optio
 void Optimizer::update(const at::Tensor& gradients, double learning_rate, double grad_scale) {
   ++num_updates_;
   ops::adamw_(parameters_, gradients, first_moment_, second_moment_,
-              {.learning_rate = static_cast<float>(learning_rate),
-               .beta1 = static_cast<float>(options_.beta1),
-               .beta2 = static_cast<float>(options_.beta2),
-               .epsilon = static_cast<float>(options_.epsilon),
-               .weight_decay = static_cast<float>(options_.weight_decay),
+              {.learning_rate = learning_rate,
+               .beta1 = options_.beta1,
+               .beta2 = options_.beta2,
+               .epsilon = options_.epsilon,
+               .weight_decay = options_.weight_decay,
                .step = num_updates_,
-               .grad_scale = static_cast<float>(grad_scale)});
+               .grad_scale = grad_scale});
 }
 
 }  // namespace rung::step

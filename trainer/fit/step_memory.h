@@ -1,0 +1,31 @@
+// What a training step takes, found by running it on the meta device.
+//
+// The step's own code runs over tensors that have shapes and no memory, under the counting
+// allocator; there is no second description of its memory that could drift from it.
+#pragma once
+
+#include <cstdint>
+
+#include "data/loader.h"
+#include "format/model_config.h"
+#include "memory/counter.h"
+#include "model/transformer.h"
+
+namespace rung::fit {
+
+struct StepShape {
+  format::ModelConfig config;
+  model::ModelOptions model;  // its device is ignored
+  model::AdapterOptions adapter;
+  data::StepBatch batch;  // the largest step; token values are not looked at
+};
+
+// Peak of tensor bytes, from an empty process to the end of the step, with the first num_recomputed
+// blocks recomputed.
+memory::Usage step_memory(const StepShape& shape, int64_t num_recomputed);
+
+// The smallest number of recomputed blocks whose step stays within `limit` bytes. Throws Error
+// kDoesNotFit where not even recomputing all of them does, with both figures.
+int64_t choose_num_recomputed(const StepShape& shape, int64_t limit);
+
+}  // namespace rung::fit

@@ -1,0 +1,15 @@
+// What the machine has, and what this process has taken of it.
+#pragma once
+
+#include <cstdint>
+
+namespace rung::memory {
+
+// Bytes that can still be taken: MemAvailable of /proc/meminfo, or what the process's cgroup (v2 or
+// v1) has left where that is less.
+int64_t available_memory();
+
+// Largest resident size of this process so far, in bytes (VmHWM).
+int64_t process_peak();
+
+}  // namespace rung::memory

@@ -1,0 +1,129 @@
+#include "training/checkpoint.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <system_error>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/publish.h"
+#include "format/safetensors.h"
+
+namespace rung::training {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kAlwaysKeep = 2;  // checkpoints: the newest may turn out to be damaged
+
+std::span<const std::byte> bytes_of(const at::Tensor& tensor) {
+  return {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()};
+}
+
+Json to_json(const TrainerState& state) {
+  return {{"step", state.step},
+          {"num_updates", state.num_updates},
+          {"skipped_steps", state.skipped_steps},
+          {"skipped_in_a_row", state.skipped_in_a_row},
+          {"epoch", state.loader.epoch},
+          {"step_in_epoch", state.loader.step_in_epoch},
+          {"tokens_total", state.tokens_total},
+          {"elapsed_seconds", state.elapsed_seconds}};
+}
+
+[[noreturn]] void throw_damaged(const fs::path& file, const std::string& what) {
+  throw Error(ExitCode::kDamaged, {.what = what,
+                                   .hint = "remove this checkpoint; an older one is used then",
+                                   .where = file.string()});
+}
+
+TrainerState state_from_json(const Json& json, const fs::path& file) {
+  const auto integer = [&](const char* key) {
+    if (!json.contains(key) || !json[key].is_number_integer()) {
+      throw_damaged(file, fmt::format("a checkpoint's state has no whole number '{}'", key));
+    }
+    return json[key].get<int64_t>();
+  };
+  TrainerState state;
+  state.step = integer("step");
+  state.num_updates = integer("num_updates");
+  state.skipped_steps = integer("skipped_steps");
+  state.skipped_in_a_row = integer("skipped_in_a_row");
+  state.loader = {.epoch = integer("epoch"), .step_in_epoch = integer("step_in_epoch")};
+  state.tokens_total = integer("tokens_total");
+  state.elapsed_seconds = json.value("elapsed_seconds", 0.0);
+  return state;
+}
+
+void read_moment(const format::SafetensorsFile& file, const std::string& name,
+                 const at::Tensor& out) {
+  const auto found = file.tensors().find(name);
+  if (found == file.tensors().end() || found->second.dtype != format::DType::kF32 ||
+      found->second.num_elements() != out.numel()) {
+    throw_damaged(file.path(), fmt::format("'{}' is absent or not F32 [{}]", name, out.numel()));
+  }
+  file.read(name, 0, {static_cast<std::byte*>(out.data_ptr()), out.nbytes()});
+}
+
+void remove_old_checkpoints(const fs::path& output_dir, int64_t keep_at_most) {
+  const std::vector<fs::path> all = list_checkpoints(output_dir);
+  const auto keep = static_cast<size_t>(std::max(kAlwaysKeep, keep_at_most));
+  for (size_t i = keep; i < all.size(); ++i) {
+    std::error_code ignored;  // one more old checkpoint does no harm
+    fs::remove_all(all[i], ignored);
+  }
+}
+
+}  // namespace
+
+fs::path checkpoint_dir(const fs::path& output_dir, int64_t step) {
+  return output_dir / "checkpoints" / fmt::format("step-{:06}", step);
+}
+
+void save_checkpoint(const fs::path& output_dir, const CheckpointContents& contents,
+                     int64_t keep_at_most) {
+  StagedDir staged(checkpoint_dir(output_dir, contents.state.step));
+  format::write_adapter(staged.path(), {contents.adapter_config, contents.adapter.tensors()});
+  const at::Tensor& first = contents.optimizer.first_moment();
+  const at::Tensor& second = contents.optimizer.second_moment();
+  format::write_safetensors(
+      staged.path() / "optimizer.safetensors",
+      {{.name = "first_moment", .shape = {first.numel()}, .data = bytes_of(first)},
+       {.name = "second_moment", .shape = {second.numel()}, .data = bytes_of(second)}},
+      {});
+  publish_file(staged.path() / "state.json", to_json(contents.state).dump(2) + "\n");
+  publish_file(staged.path() / "config.resolved.yaml", contents.resolved_config);
+  staged.publish(OnExisting::kReplace);
+  remove_old_checkpoints(output_dir, keep_at_most);
+}
+
+std::vector<fs::path> list_checkpoints(const fs::path& output_dir) {
+  std::vector<fs::path> found;
+  std::error_code absent;
+  for (const auto& entry : fs::directory_iterator(output_dir / "checkpoints", absent)) {
+    if (entry.path().filename().string().starts_with("step-")) found.push_back(entry.path());
+  }
+  const auto number = [](const fs::path& path) { return path.filename().string(); };
+  std::ranges::sort(found, [&](const fs::path& a, const fs::path& b) {
+    const std::string left = number(a);
+    const std::string right = number(b);
+    return left.size() != right.size() ? left.size() > right.size() : left > right;
+  });
+  return found;
+}
+
+TrainerState load_checkpoint(const fs::path& dir, model::Adapter& adapter,
+                             step::Optimizer& optimizer) {
+  verify_manifest(dir);
+  const fs::path state_file = dir / "state.json";
+  const TrainerState state = state_from_json(read_json_file(state_file), state_file);
+  adapter.assign(format::read_adapter(dir));
+  const format::SafetensorsFile moments(dir / "optimizer.safetensors");
+  read_moment(moments, "first_moment", optimizer.first_moment());
+  read_moment(moments, "second_moment", optimizer.second_moment());
+  optimizer.set_num_updates(state.num_updates);
+  return state;
+}
+
+}  // namespace rung::training

@@ -1,0 +1,50 @@
+// From a configuration to the objects of a run: model folder, data, model with adapter.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "base/run_config.h"
+#include "data/dataset.h"
+#include "format/adapter.h"
+#include "format/model_folder.h"
+#include "model/transformer.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace rung::training {
+
+// The base model's files, opened and checked; nothing of the size of the weights is read yet.
+struct BaseModel {
+  format::ModelFolder folder;
+  text::Tokenizer tokenizer;
+  std::optional<text::ChatTemplate> chat_template;
+};
+
+BaseModel open_base_model(const RunConfig& config);
+
+// How the model of a run is built. Throws Error kConfig where the configuration asks for what the
+// model cannot do (a sliding window shorter than sequence_len, a 4-bit checkpoint as a dense base,
+// ...) or for another device.
+model::ModelOptions model_options(const RunConfig& config, const format::ModelConfig& model);
+
+// Rank, scaling, targets: from the configuration, or from the adapter in lora_model_dir.
+struct AdapterPlan {
+  format::AdapterConfig config;  // as it will be written
+  model::AdapterOptions options;
+  std::optional<format::AdapterFolder> start;  // lora_model_dir
+};
+
+AdapterPlan plan_adapter(const RunConfig& config, const format::ModelConfig& model);
+
+// Gives `model` the planned adapter: freshly initialised, or a copy of the one to start from.
+void attach_adapter(model::Transformer& model, const AdapterPlan& plan, const RunConfig& config);
+
+// A saved adapter on a model that is only read: for evaluation, generation and merging.
+void attach_saved_adapter(model::Transformer& model, const format::AdapterFolder& adapter);
+
+// Installs the memory limit of the configuration (or what is free) and the number of threads;
+// returns the limit.
+int64_t apply_machine_settings(const RunConfig& config);
+
+}  // namespace rung::training
