@@ -1,0 +1,9 @@
+// The version of this build; the values come from CMake (cmake/Version.cmake).
+#pragma once
+
+namespace rung {
+
+extern const char* const kVersion;  // "0.1.0"
+extern const char* const kCommit;   // git commit, "unknown" outside a checkout
+
+}  // namespace rung

@@ -1,0 +1,40 @@
+#include "training/run_record.h"
+
+#include <torch/headeronly/version.h>
+
+#include "base/json.h"
+#include "base/publish.h"
+#include "base/version.h"
+#include "memory/system_memory.h"
+
+namespace rung::training {
+
+void write_run_record(const std::filesystem::path& output_dir, const RunRecord& record) {
+  const Json json = {
+      {"exit_code", static_cast<int>(record.exit_code)},
+      {"exit_reason", record.exit_reason},
+      {"steps", record.steps},
+      {"memory",
+       {{"limit", record.memory_limit},
+        {"planned_peak", record.planned_peak},
+        {"measured_peak", record.measured_peak},
+        {"process_peak", memory::process_peak()},
+        {"by_phase", record.peak_by_phase}}},
+      {"rung_changes", Json::array()},
+      {"oom_recoveries", 0},
+      {"skipped_steps", record.skipped_steps},
+      {"tokens", record.tokens},
+      {"seconds", record.seconds},
+      {"versions", {{"rung", kVersion}, {"commit", kCommit}, {"libtorch", TORCH_VERSION}}},
+      {"hashes", record.hashes},
+      {"config", record.config}};
+  publish_file(output_dir / "run.json", json.dump(2) + "\n");
+}
+
+bool run_is_finished(const std::filesystem::path& output_dir) {
+  const std::filesystem::path path = output_dir / "run.json";
+  if (!std::filesystem::exists(path)) return false;
+  return read_json_file(path).value("exit_code", -1) == static_cast<int>(ExitCode::kOk);
+}
+
+}  // namespace rung::training

@@ -1,0 +1,35 @@
+// run.json: how a run ended, what it used, and with what it was made.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "base/error.h"
+
+namespace rung::training {
+
+struct RunRecord {
+  ExitCode exit_code = ExitCode::kOk;
+  std::string exit_reason;  // one line
+  int64_t steps = 0;
+  int64_t skipped_steps = 0;
+  int64_t tokens = 0;
+  double seconds = 0.0;      // training time, earlier processes of the run included
+  int64_t memory_limit = 0;  // bytes, as everything below
+  int64_t planned_peak = 0;
+  int64_t measured_peak = 0;  // of tensors
+  std::map<std::string, int64_t> peak_by_phase;
+  std::map<std::string, std::string> hashes;  // SHA-256 of what was read and written
+  std::string config;                         // resolved YAML
+};
+
+// Publishes output_dir/run.json. The process's own peak and the versions are filled in here.
+void write_run_record(const std::filesystem::path& output_dir, const RunRecord& record);
+
+// Whether the run in output_dir ended with exit code 0.
+bool run_is_finished(const std::filesystem::path& output_dir);
+
+}  // namespace rung::training

@@ -1,0 +1,159 @@
+#include "training/setup.h"
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "memory/counting_allocator.h"
+#include "memory/system_memory.h"
+#include "model/lora_targets.h"
+
+namespace rung::training {
+namespace {
+
+[[noreturn]] void refuse(const std::string& what, const std::string& hint) {
+  throw Error(ExitCode::kConfig, {.what = what, .hint = hint});
+}
+
+model::BaseFormat base_format(const RunConfig& config, const format::ModelConfig& model) {
+  if (model.bnb) {
+    if (!config.load_in_4bit) {
+      refuse("base_model holds 4-bit weights, but adapter: lora asks for a dense base",
+             "set adapter: qlora, or name the 16-bit model");
+    }
+    return model.bnb->double_quant ? model::BaseFormat::kNf4DoubleQuant : model::BaseFormat::kNf4;
+  }
+  if (!config.load_in_4bit) return model::BaseFormat::kDense;
+  return config.bnb_4bit_use_double_quant ? model::BaseFormat::kNf4DoubleQuant
+                                          : model::BaseFormat::kNf4;
+}
+
+// Paths of the linears of every block, in the order of the model.
+std::vector<std::string> linears_of(const format::ModelConfig& model) {
+  std::vector<std::string> linears;
+  for (int64_t i = 0; i < model.num_layers; ++i) {
+    for (const char* name : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                             "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}) {
+      linears.push_back(fmt::format("model.layers.{}.{}", i, name));
+    }
+  }
+  return linears;
+}
+
+// The last path components of the adapted modules: what target_modules of adapter_config.json
+// lists.
+std::vector<std::string> short_targets(const std::vector<std::string>& modules) {
+  std::vector<std::string> names;
+  for (const std::string& module : modules) {
+    std::string name = module.substr(module.rfind('.') + 1);
+    if (std::ranges::find(names, name) == names.end()) names.push_back(std::move(name));
+  }
+  return names;
+}
+
+format::AdapterConfig fresh_adapter_config(const RunConfig& config,
+                                           const std::vector<std::string>& modules) {
+  format::AdapterConfig adapter{.r = config.lora_r,
+                                .lora_alpha = config.lora_alpha,
+                                .lora_dropout = config.lora_dropout,
+                                .use_rslora = config.use_rslora,
+                                .base_model_name_or_path = config.base_model};
+  switch (config.lora_target_modules.mode) {
+    case TargetModules::Mode::kAllLinear:
+      adapter.target_modules = short_targets(modules);
+      break;
+    case TargetModules::Mode::kList:
+      adapter.target_modules = config.lora_target_modules.names;
+      break;
+    case TargetModules::Mode::kRegex:
+      adapter.target_regex = config.lora_target_modules.regex;
+      break;
+  }
+  return adapter;
+}
+
+model::AdapterOptions saved_adapter_options(const format::AdapterFolder& adapter) {
+  model::AdapterOptions options{.r = adapter.config.r, .scaling = adapter.config.scaling()};
+  for (const format::AdapterTensor& tensor : adapter.tensors) {
+    options.modules.push_back(tensor.module);
+  }
+  return options;
+}
+
+}  // namespace
+
+BaseModel open_base_model(const RunConfig& config) {
+  const std::filesystem::path path = format::find_model_folder(config.base_model);
+  return {format::ModelFolder(path), text::Tokenizer::load(path),
+          data::load_chat_template(config, path)};
+}
+
+model::ModelOptions model_options(const RunConfig& config, const format::ModelConfig& model) {
+  if (model.sliding_window && *model.sliding_window < config.sequence_len) {
+    refuse(fmt::format("the model's sliding window of {} tokens is shorter than sequence_len {}, "
+                       "which is not supported yet",
+                       *model.sliding_window, config.sequence_len),
+           "lower sequence_len");
+  }
+  const bool bf16 = config.compute_dtype != ComputeDtype::kFp32;
+  return {.compute = bf16 ? c10::kBFloat16 : c10::kFloat,
+          .base = base_format(config, model),
+          .max_positions = config.sequence_len};
+}
+
+AdapterPlan plan_adapter(const RunConfig& config, const format::ModelConfig& model) {
+  AdapterPlan plan;
+  if (!config.lora_model_dir.empty()) {
+    plan.start = format::read_adapter(config.lora_model_dir);
+    plan.config = plan.start->config;
+    plan.config.lora_dropout = config.lora_dropout;
+    plan.config.base_model_name_or_path = config.base_model;
+    plan.options = saved_adapter_options(*plan.start);
+    plan.options.dropout = config.lora_dropout;
+    return plan;
+  }
+  plan.options.modules = model::match_targets(config.lora_target_modules, linears_of(model));
+  plan.config = fresh_adapter_config(config, plan.options.modules);
+  plan.options.r = config.lora_r;
+  plan.options.scaling = plan.config.scaling();
+  plan.options.dropout = config.lora_dropout;
+  return plan;
+}
+
+void attach_adapter(model::Transformer& model, const AdapterPlan& plan, const RunConfig& config) {
+  model.add_adapter(plan.options);
+  if (plan.start) {
+    model.adapter().assign(*plan.start);
+  } else {
+    model.adapter().initialize(config.init_lora_weights, config.seed);
+  }
+}
+
+void attach_saved_adapter(model::Transformer& model, const format::AdapterFolder& adapter) {
+  model.add_adapter(saved_adapter_options(adapter));
+  model.adapter().assign(adapter);
+}
+
+int64_t apply_machine_settings(const RunConfig& config) {
+  if (config.device != "auto" && config.device != "cpu") {
+    refuse(fmt::format("device {} is not supported yet", config.device), "use device: cpu");
+  }
+  const auto cores = static_cast<int64_t>(std::max(1U, std::thread::hardware_concurrency()));
+  at::set_num_threads(static_cast<int>(config.num_threads > 0 ? config.num_threads : cores));
+  const int64_t available = memory::available_memory();
+  if (config.memory_limit > available) {
+    throw Error(ExitCode::kDoesNotFit,
+                {.what = "memory_limit is above what is free",
+                 .got = format_bytes(config.memory_limit),
+                 .expected = fmt::format("at most {}", format_bytes(available))});
+  }
+  const int64_t limit = config.memory_limit > 0 ? config.memory_limit : available;
+  memory::cpu_counter().set_limit(limit);
+  return limit;
+}
+
+}  // namespace rung::training
