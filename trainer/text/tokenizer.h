@@ -2,8 +2,9 @@
 // library does.
 //
 // Pipeline: split on added tokens -> normalizer -> pre-tokenizer -> BPE -> post-processor. What the
-// file asks for and rung does not have is refused by name when it is loaded, never skipped. Source
-// of the semantics: huggingface/tokenizers.
+// file asks for and rung does not have is refused by name when it is loaded, never skipped; the two
+// exceptions are "truncation" and "padding", which are left to the caller as transformers does.
+// Source of the semantics: huggingface/tokenizers. Limits: 256 MiB a file, 2 GiB a text.
 #pragma once
 
 #include <cstdint>
@@ -39,8 +40,12 @@ class Tokenizer {
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
 
+  // Throws Error kConfig where `text` is no valid UTF-8: nothing is replaced silently.
   Encoding encode(std::string_view text, SpecialTokens special) const;
+  // Ids that do not exist are left out.
   std::string decode(std::span<const int32_t> ids, SpecialOutput special) const;
+  // True where the text of `id` depends on the tokens behind it (text/stream_decoder.h).
+  bool waits_behind(int32_t id) const;
 
   // The raw vocabulary entry ("Ġhello"), empty for ids that do not exist.
   std::string id_to_token(int32_t id) const;
@@ -54,6 +59,11 @@ class Tokenizer {
   std::optional<int32_t> pad_id() const;
   std::string bos_token() const;  // "" where absent
   std::string eos_token() const;
+  std::string pad_token() const;
+  std::string unk_token() const;
+
+  // Oddities of the files that did not stop them from loading, a line each, for the user to see.
+  const std::vector<std::string>& notes() const;
 
  private:
   struct Impl;
