@@ -1,1 +1,117 @@
-int main() { return 0; }
+// The verb table of rung.
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+#include <torch/headeronly/version.h>
+
+#include <array>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+#include <string_view>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "base/version.h"
+#include "command/command_line.h"
+#include "command/data.h"
+#include "command/eval.h"
+#include "command/generate.h"
+#include "command/import.h"
+#include "command/inspect.h"
+#include "command/merge.h"
+#include "command/train.h"
+#include "memory/counting_allocator.h"
+
+namespace rung {
+namespace {
+
+struct Verb {
+  std::string_view name;
+  int (*run)(int argc, char** argv);
+  std::string_view summary;
+};
+
+constexpr std::array<Verb, 7> kVerbs = {{
+    {"train", &command::run_train, "fine-tune as a YAML says"},
+    {"data", &command::run_data, "show what the model will see"},
+    {"eval", &command::run_eval, "loss and perplexity of a model or adapter"},
+    {"generate", &command::run_generate, "answer a prompt"},
+    {"merge", &command::run_merge, "add an adapter into its base model"},
+    {"import", &command::run_import, "GGUF file -> Hugging Face folder"},
+    {"inspect", &command::run_inspect, "what is in a model, adapter or checkpoint"},
+}};
+
+std::string overview() {
+  std::string text =
+      "rung fine-tunes language models with LoRA and 4-bit QLoRA on the machine one has.\n\n"
+      "usage: rung VERB [ARGUMENTS]\n\n";
+  for (const Verb& verb : kVerbs) text += fmt::format("  {:<10}{}\n", verb.name, verb.summary);
+  text +=
+      "\n  rung VERB --help   arguments and examples\n"
+      "  rung help config   every key of the YAML\n"
+      "  rung --version     version, commit, LibTorch\n";
+  return text;
+}
+
+int run_help(int argc, char** argv) {
+  const std::string_view topic = argc > 1 ? argv[1] : "";
+  if (topic == "config") {
+    command::print(config_reference());
+  } else if (topic.empty()) {
+    command::print(overview());
+  } else {
+    throw Error(ExitCode::kUsage, {.what = "there is no such help topic",
+                                   .got = std::string(topic),
+                                   .expected = "config, or `rung VERB --help`"});
+  }
+  return static_cast<int>(ExitCode::kOk);
+}
+
+int dispatch(int argc, char** argv) {
+  if (argc < 2) {
+    fmt::print(stderr, "{}", overview());
+    return static_cast<int>(ExitCode::kUsage);
+  }
+  const std::string_view name = argv[1];
+  if (name == "help" || name == "--help" || name == "-h") return run_help(argc - 1, argv + 1);
+  if (name == "--version") {
+    command::print(fmt::format("rung {} ({}), LibTorch {}\n", kVersion, kCommit, TORCH_VERSION));
+    return static_cast<int>(ExitCode::kOk);
+  }
+  for (const Verb& verb : kVerbs) {
+    if (verb.name == name) return verb.run(argc - 1, argv + 1);
+  }
+  throw Error(ExitCode::kUsage, {.what = "there is no such verb",
+                                 .got = std::string(name),
+                                 .hint = "`rung --help` lists them"});
+}
+
+int fail(ExitCode code, const std::string& message) {
+  fmt::print(stderr, "error: {}\n", message);
+  return static_cast<int>(code);
+}
+
+}  // namespace
+}  // namespace rung
+
+int main(int argc, char** argv) {
+  using rung::ExitCode;
+  rung::memory::install_counting_allocators();
+  try {
+    return rung::dispatch(argc, argv);
+  } catch (const rung::Error& error) {
+    return rung::fail(error.code(), error.what());
+  } catch (const c10::OutOfMemoryError& error) {
+    return rung::fail(ExitCode::kDoesNotFit,
+                      std::string("out of memory: ") + error.what_without_backtrace() +
+                          "; lower micro_batch_size or sequence_len, or raise memory_limit");
+  } catch (const std::bad_alloc&) {
+    return rung::fail(ExitCode::kDoesNotFit, "out of memory");
+  } catch (const c10::Error& error) {
+    return rung::fail(ExitCode::kInternal,
+                      std::string("internal: ") + error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    return rung::fail(ExitCode::kInternal, std::string("internal: ") + error.what());
+  }
+}

@@ -63,14 +63,16 @@ std::optional<fs::path> newest_sound(const fs::path& output_dir, std::ostream& l
 
 }  // namespace
 
+void discard_previous_run(const fs::path& output_dir) {
+  for (const char* name : {"checkpoints", "metrics.jsonl", "run.json", "config.resolved.yaml"}) {
+    fs::remove_all(output_dir / name);
+  }
+}
+
 StartingPoint find_starting_point(const RunConfig& config, const ResumeChoice& choice,
                                   std::ostream& log) {
   if (choice.mode == ResumeChoice::Mode::kNever) {
-    // Old checkpoints would be taken for this run's by the next resume.
-    fs::remove_all(config.output_dir / "checkpoints");
-    fs::remove(config.output_dir / "metrics.jsonl");
-    fs::remove(config.output_dir / "run.json");
-    return {};
+    return {.discard_previous = true};
   }
   if (choice.mode == ResumeChoice::Mode::kFrom) {
     if (!fs::exists(choice.checkpoint)) {

@@ -19,6 +19,7 @@ struct ResumeChoice {
 
 struct StartingPoint {
   bool finished = false;                            // nothing is left to do
+  bool discard_previous = false;                    // what an earlier run left is to be removed
   std::optional<std::filesystem::path> checkpoint;  // sound; resume from it
 };
 
@@ -28,5 +29,9 @@ struct StartingPoint {
 // configuration, kDamaged where there are checkpoints but no sound one.
 StartingPoint find_starting_point(const RunConfig& config, const ResumeChoice& choice,
                                   std::ostream& log);
+
+// Removes checkpoints, metrics and records of an earlier run: the next resume would take them for
+// this run's. Called once the new run is known to be able to start.
+void discard_previous_run(const std::filesystem::path& output_dir);
 
 }  // namespace rung::training

@@ -97,6 +97,7 @@ TrainingRun::TrainingRun(const RunConfig& config, const StartingPoint& start, in
       loader_(data_.train.examples, loader_options(config)) {
   record_.planned_peak = plan_.planned_peak;
   record_.hashes["base_model/config.json"] = sha256_of_file(base_.folder.path() / "config.json");
+  if (start.discard_previous) discard_previous_run(config.output_dir);
   if (start.checkpoint) restore(*start.checkpoint);
   const fs::path metrics = config.output_dir / "metrics.jsonl";
   truncate_after_step(metrics, state_.step);

@@ -138,6 +138,13 @@ void attach_saved_adapter(model::Transformer& model, const format::AdapterFolder
   model.adapter().assign(adapter);
 }
 
+void use_resident_weights(model::Transformer& model) {
+  const memory::Counter& counter = memory::cpu_counter();
+  const int64_t left = counter.limit() - counter.usage().live;
+  // The other half is for activations, logits and the key-value cache.
+  if (model.resident_bytes() <= left / 2) model.make_weights_resident();
+}
+
 int64_t apply_machine_settings(const RunConfig& config) {
   if (config.device != "auto" && config.device != "cpu") {
     refuse(fmt::format("device {} is not supported yet", config.device), "use device: cpu");

@@ -43,6 +43,9 @@ void attach_adapter(model::Transformer& model, const AdapterPlan& plan, const Ru
 // A saved adapter on a model that is only read: for evaluation, generation and merging.
 void attach_saved_adapter(model::Transformer& model, const format::AdapterFolder& adapter);
 
+// Inference: keeps dequantised weights resident where the memory limit leaves room for them twice over.
+void use_resident_weights(model::Transformer& model);
+
 // Installs the memory limit of the configuration (or what is free) and the number of threads;
 // returns the limit.
 int64_t apply_machine_settings(const RunConfig& config);

@@ -1,0 +1,59 @@
+#include "command/command_line.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "base/error.h"
+
+namespace rung::command {
+
+std::optional<cxxopts::ParseResult> parse_arguments(cxxopts::Options& parser, int argc,
+                                                    char** argv) {
+  const std::string hint = fmt::format("see `{} --help`", parser.program());
+  parser.add_options()("h,help", "this text");
+  try {
+    cxxopts::ParseResult parsed = parser.parse(argc, argv);
+    if (parsed.count("help") > 0) {
+      print(parser.help());
+      return std::nullopt;
+    }
+    if (!parsed.unmatched().empty()) {
+      throw Error(
+          ExitCode::kUsage,
+          {.what = "an argument too many", .got = parsed.unmatched().front(), .hint = hint});
+    }
+    return parsed;
+  } catch (const cxxopts::exceptions::exception& error) {
+    throw Error(ExitCode::kUsage, {.what = error.what(), .hint = hint});
+  }
+}
+
+std::string required(const cxxopts::ParseResult& parsed, const std::string& name,
+                     std::string_view verb) {
+  if (parsed.count(name) == 0) {
+    throw Error(ExitCode::kUsage, {.what = fmt::format("{} is missing", name),
+                                   .hint = fmt::format("see `rung {} --help`", verb)});
+  }
+  return parsed[name].as<std::string>();
+}
+
+std::vector<std::string> repeated(const cxxopts::ParseResult& parsed, std::string_view name) {
+  std::vector<std::string> values;
+  for (const cxxopts::KeyValue& argument : parsed.arguments()) {
+    if (argument.key() == name) values.push_back(argument.value());
+  }
+  return values;
+}
+
+void print(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    throw Error(ExitCode::kDamaged, {.what = "cannot write to standard output"});
+  }
+}
+
+void print_notes(const std::vector<std::string>& notes) {
+  for (const std::string& note : notes) fmt::print(stderr, "note: {}\n", note);
+}
+
+}  // namespace rung::command

@@ -1,0 +1,30 @@
+// What every verb's command line shares.
+#pragma once
+
+#include <cxxopts.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rung::command {
+
+// Parses a verb's arguments. Nothing where --help was asked for (the help text is printed then).
+// Throws Error kUsage naming the fault. Every parser gets -h/--help from here.
+std::optional<cxxopts::ParseResult> parse_arguments(cxxopts::Options& parser, int argc,
+                                                    char** argv);
+
+// The one value of a required positional argument; throws Error kUsage where it is absent.
+std::string required(const cxxopts::ParseResult& parsed, const std::string& name,
+                     std::string_view verb);
+
+// The values of a repeatable option as they were written (cxxopts splits vectors at commas).
+std::vector<std::string> repeated(const cxxopts::ParseResult& parsed, std::string_view name);
+
+// Writes to standard output; throws Error kDamaged where that fails (a closed pipe, a full disk).
+void print(std::string_view text);
+
+// The notes of a configuration, on standard error.
+void print_notes(const std::vector<std::string>& notes);
+
+}  // namespace rung::command

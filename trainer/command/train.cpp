@@ -1,0 +1,63 @@
+#include "command/train.h"
+
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "command/command_line.h"
+#include "training/run.h"
+
+namespace rung::command {
+namespace {
+
+using training::ResumeChoice;
+
+ResumeChoice resume_choice(const std::string& value) {
+  if (value == "auto") return {.mode = ResumeChoice::Mode::kAuto};
+  if (value == "never") return {.mode = ResumeChoice::Mode::kNever};
+  return {.mode = ResumeChoice::Mode::kFrom, .checkpoint = value};
+}
+
+}  // namespace
+
+int run_train(int argc, char** argv) {
+  cxxopts::Options parser(
+      "rung train",
+      "Fine-tunes a model as the YAML says; leaves a PEFT adapter in output_dir.\n\n"
+      "Examples:\n"
+      "  rung train configs/demo.yaml\n"
+      "  rung train configs/demo.yaml --set learning_rate=1e-4 --set lora_r=32\n"
+      "  rung train configs/demo.yaml --resume never\n\n"
+      "Ctrl-C and SIGTERM finish the micro-batch, save a checkpoint and exit with 75;\n"
+      "the same command goes on from there.\n");
+  parser.positional_help("CONFIG");
+  parser.add_options()("config", "the YAML of the run", cxxopts::value<std::string>())(
+      "set", "override a key of the configuration; may be repeated",
+      cxxopts::value<std::vector<std::string>>(), "KEY=VALUE")(
+      "resume",
+      "auto: from the newest sound checkpoint of output_dir; never: anew; or a checkpoint",
+      cxxopts::value<std::string>()->default_value("auto"), "auto|never|DIR");
+  parser.parse_positional({"config"});
+  const auto parsed = parse_arguments(parser, argc, argv);
+  if (!parsed) return static_cast<int>(ExitCode::kOk);
+
+  LoadedConfig loaded =
+      load_run_config(required(*parsed, "config", "train"), repeated(*parsed, "set"));
+  const std::string output_dir = loaded.config.output_dir.string();
+  const ExitCode code =
+      training::train({.config = std::move(loaded.config),
+                       .resume = resume_choice((*parsed)["resume"].as<std::string>()),
+                       .notes = std::move(loaded.notes)},
+                      std::cerr);
+  if (code == ExitCode::kOk) {
+    print(fmt::format("adapter: {}\n", escape_for_terminal(output_dir)));
+  } else {
+    print(fmt::format("stopped, checkpoint saved in {}: run the same command to go on\n",
+                      escape_for_terminal(output_dir)));
+  }
+  return static_cast<int>(code);
+}
+
+}  // namespace rung::command
