@@ -38,6 +38,26 @@ constexpr uint64_t dropout_module_key(int64_t layer, int64_t module) {
   return mix_bits(mix_bits(static_cast<uint64_t>(layer) + kGamma) + static_cast<uint64_t>(module));
 }
 
+// The key of one row in front of one module.
+constexpr uint64_t dropout_key(uint64_t row_key, uint64_t module_key) {
+  return mix_bits(row_key ^ module_key);
+}
+
+// 24 bits for a column: a keyed bijection of 32 bits, cheap in vector registers. The two halves of
+// the key enter at different places, so rows do not repeat each other's sequence shifted.
+constexpr uint32_t dropout_bits(uint64_t key, uint32_t column) {
+  uint32_t x = column * 0x9e3779b9u + static_cast<uint32_t>(key);
+  x = (x ^ (x >> 16)) * 0x7feb352du;
+  x = (x ^ (x >> 15) ^ static_cast<uint32_t>(key >> 32)) * 0x846ca68bu;
+  x = (x ^ (x >> 16)) * 0x9e3779b1u;
+  return x >> 8;
+}
+
+// An element is kept where its bits reach this threshold.
+constexpr uint32_t dropout_threshold(float p) {
+  return static_cast<uint32_t>(static_cast<double>(p) * 0x1p24 + 0.5);
+}
+
 namespace cpu {
 
 // Given x [rows, cols] with x_stride elements between rows, and row_keys [rows], sets

@@ -1,0 +1,82 @@
+// Adapter dropout on the CPU: rows split over threads; the mask is computed in vector registers
+// while the row is read.
+#include "kernels/lora_dropout.h"
+
+#include "kernels/parallel.h"
+#include "kernels/simd.h"
+
+namespace rung::kernels::cpu {
+
+namespace {
+
+struct RowMask {
+  uint64_t key;
+  uint32_t threshold;
+  float scale;
+};
+
+// value / (1 - p) where kept. A dropped infinity or NaN is 0.
+RUNG_INLINE float masked(float value, const RowMask& mask, int64_t column) {
+  const uint32_t bits = dropout_bits(mask.key, static_cast<uint32_t>(column));
+  return bits >= mask.threshold ? value * mask.scale : 0.0f;
+}
+
+template <typename T, typename Out>
+RUNG_SIMD_CLONES void apply_row(const T* x, RowMask mask, int64_t cols, Out* y) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < cols; ++i) {
+    y[i] = from_float<Out>(to_float(from_float<T>(masked(to_float(x[i]), mask, i))));
+  }
+}
+
+template <typename T, typename Acc>
+RUNG_SIMD_CLONES void accumulate_row(const T* g, RowMask mask, int64_t cols, Acc* dx) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < cols; ++i) {
+    dx[i] = from_float<Acc>(to_float(dx[i]) + masked(to_float(g[i]), mask, i));
+  }
+}
+
+RowMask mask_of(uint64_t row_key, uint64_t module_key, float p) {
+  return {.key = dropout_key(row_key, module_key),
+          .threshold = dropout_threshold(p),
+          .scale = 1.0f / (1.0f - p)};
+}
+
+}  // namespace
+
+template <typename T, typename Out>
+void lora_dropout(const T* x, const uint64_t* row_keys, uint64_t module_key, float p, int64_t rows,
+                  int64_t cols, int64_t x_stride, Out* y) {
+  parallel_for(rows, rows_per_piece(cols), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      apply_row(x + row * x_stride, mask_of(row_keys[row], module_key, p), cols, y + row * cols);
+    }
+  });
+}
+
+template <typename T, typename Acc>
+void lora_dropout_accumulate(const T* g, const uint64_t* row_keys, uint64_t module_key, float p,
+                             int64_t rows, int64_t cols, int64_t g_stride, Acc* dx) {
+  parallel_for(rows, rows_per_piece(cols), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      accumulate_row(g + row * g_stride, mask_of(row_keys[row], module_key, p), cols,
+                     dx + row * cols);
+    }
+  });
+}
+
+template void lora_dropout(const float*, const uint64_t*, uint64_t, float, int64_t, int64_t,
+                           int64_t, float*);
+template void lora_dropout(const bf16*, const uint64_t*, uint64_t, float, int64_t, int64_t, int64_t,
+                           bf16*);
+template void lora_dropout(const bf16*, const uint64_t*, uint64_t, float, int64_t, int64_t, int64_t,
+                           float*);
+template void lora_dropout_accumulate(const float*, const uint64_t*, uint64_t, float, int64_t,
+                                      int64_t, int64_t, float*);
+template void lora_dropout_accumulate(const bf16*, const uint64_t*, uint64_t, float, int64_t,
+                                      int64_t, int64_t, bf16*);
+template void lora_dropout_accumulate(const bf16*, const uint64_t*, uint64_t, float, int64_t,
+                                      int64_t, int64_t, float*);
+
+}  // namespace rung::kernels::cpu

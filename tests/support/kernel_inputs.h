@@ -1,0 +1,45 @@
+// Inputs of kernel tests: random values already rounded to the tested dtype, and their widening for
+// the reference.
+#pragma once
+
+#include <omp.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "base/random.h"
+#include "kernels/dtype.h"
+#include "tests/support/compare.h"
+
+namespace rung::testing {
+
+// Normally distributed values of standard deviation `scale`.
+template <typename T>
+std::vector<T> random_values(int64_t count, uint64_t seed, double scale = 1.0) {
+  const CounterRandom random(seed, stream_of("kernel inputs"));
+  std::vector<T> values(static_cast<size_t>(count));
+  for (int64_t i = 0; i < count; ++i) {
+    values[static_cast<size_t>(i)] =
+        kernels::from_float<T>(static_cast<float>(scale * random.normal(static_cast<uint64_t>(i))));
+  }
+  return values;
+}
+
+template <typename T>
+std::vector<double> widen(const std::vector<T>& values) {
+  std::vector<double> result;
+  result.reserve(values.size());
+  for (const T value : values) result.push_back(as_double(value));
+  return result;
+}
+
+// Runs `action` with `count` OpenMP threads.
+template <typename Action>
+void with_threads(int count, const Action& action) {
+  const int before = omp_get_max_threads();
+  omp_set_num_threads(count);
+  action();
+  omp_set_num_threads(before);
+}
+
+}  // namespace rung::testing
