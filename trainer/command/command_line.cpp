@@ -1,7 +1,9 @@
 #include "command/command_line.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "base/error.h"
@@ -44,6 +46,15 @@ std::vector<std::string> repeated(const cxxopts::ParseResult& parsed, std::strin
     if (argument.key() == name) values.push_back(argument.value());
   }
   return values;
+}
+
+std::string choice(const cxxopts::ParseResult& parsed, const std::string& name,
+                   const std::vector<std::string>& allowed) {
+  const std::string value = parsed[name].as<std::string>();
+  if (std::ranges::find(allowed, value) != allowed.end()) return value;
+  throw Error(ExitCode::kUsage, {.what = fmt::format("--{} is not one of its values", name),
+                                 .got = value,
+                                 .expected = fmt::format("{}", fmt::join(allowed, " or "))});
 }
 
 void print(std::string_view text) {

@@ -21,6 +21,10 @@ std::string required(const cxxopts::ParseResult& parsed, const std::string& name
 // The values of a repeatable option as they were written (cxxopts splits vectors at commas).
 std::vector<std::string> repeated(const cxxopts::ParseResult& parsed, std::string_view name);
 
+// The value of option `name`; throws Error kUsage where it is none of `allowed`.
+std::string choice(const cxxopts::ParseResult& parsed, const std::string& name,
+                   const std::vector<std::string>& allowed);
+
 // Writes to standard output; throws Error kDamaged where that fails (a closed pipe, a full disk).
 void print(std::string_view text);
 
