@@ -3,7 +3,7 @@
 // Files are written under a temporary name in the final name's own folder, synced to disk, and
 // renamed; then the folder is synced. A folder gets a manifest.json of names, sizes and SHA-256
 // hashes as its last file. A killed process leaves only hidden ".<name>.partial-<pid>-<n>" entries.
-// I/O errors (a full disk) are Error kDamaged.
+// I/O errors (a full disk) are Error kDamaged, a place that may not be written to is kConfig.
 #pragma once
 
 #include <cstdint>
@@ -63,8 +63,9 @@ struct ManifestEntry {
   std::string sha256;  // lower-case hexadecimal
 };
 
-// Reads all files that the manifest of `dir` names. Throws Error kDamaged, naming the file, where
-// one is absent or differs, or where there is no manifest (the folder was not published).
+// Reads and checks all files that the manifest of `dir` names. Throws Error kDamaged, naming the
+// file, where one is absent or differs, or where there is no manifest (the folder was not
+// published).
 std::vector<ManifestEntry> verify_manifest(const std::filesystem::path& dir);
 
 // Removes what killed processes left in `dir` itself. Only for the holder of its lock.

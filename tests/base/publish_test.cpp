@@ -1,0 +1,241 @@
+#include "base/publish.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <set>
+#include <string>
+
+#include "base/json.h"
+#include "base/sha256.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/file_size_limit.h"
+#include "tests/support/temp_dir.h"
+
+namespace rung {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::expect_error;
+using testing::TempDir;
+
+std::set<std::string> names_in(const fs::path& dir) {
+  std::set<std::string> names;
+  for (const auto& entry : fs::directory_iterator(dir)) names.insert(entry.path().filename());
+  return names;
+}
+
+void write_text(const fs::path& path, const std::string& text) {
+  fs::create_directories(path.parent_path());
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+// A published folder "x" with two files.
+void publish_sample(const TempDir& dir) {
+  StagedDir staged(dir / "x");
+  write_text(staged.path() / "a.bin", "12345");
+  write_text(staged.path() / "sub/b.bin", "678");
+  staged.publish();
+}
+
+// Runs `action` in a process that then dies without cleaning up.
+template <class Action>
+void run_and_die(Action action) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    action();
+    ::_exit(0);
+  }
+  ::waitpid(child, nullptr, 0);
+}
+
+TEST(Sha256, MatchesThePublishedVectors) {
+  EXPECT_EQ(sha256_of_text(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(sha256_of_text("abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST(Sha256, OfAFileIsThatOfItsBytes) {
+  const TempDir dir;
+  const std::string text(3'000'001, 'x');
+  EXPECT_EQ(sha256_of_file(dir.write("f", text)), sha256_of_text(text));
+  expect_error(ExitCode::kDamaged, "none", [&] { sha256_of_file(dir / "none"); });
+}
+
+TEST(PublishFile, WritesAndReplaces) {
+  const TempDir dir;
+  publish_file(dir / "new/f", "one");
+  publish_file(dir / "new/f", "two");
+  EXPECT_EQ(dir.read("new/f"), "two");
+  EXPECT_EQ(names_in(dir / "new"), std::set<std::string>{"f"});
+}
+
+TEST(PublishFile, FullDiskLeavesTheOldFile) {
+  const TempDir dir;
+  dir.write("f", "old");
+  {
+    const testing::FileSizeLimit limit(1000);
+    expect_error(ExitCode::kDamaged, "the file cannot be written: got File too large",
+                 [&] { publish_file(dir / "f", std::string(5000, 'x')); });
+  }
+  EXPECT_EQ(dir.read("f"), "old");
+  EXPECT_EQ(names_in(dir.path()), std::set<std::string>{"f"});
+}
+
+TEST(PublishFile, AFileInTheWayIsAConfigError) {
+  const TempDir dir;
+  dir.write("f", "");
+  expect_error(ExitCode::kConfig, "Not a directory", [&] { publish_file(dir / "f/g", "x"); });
+}
+
+TEST(StagedFile, IsRemovedUnlessPublished) {
+  const TempDir dir;
+  {
+    const StagedFile staged(dir / "f");
+    write_text(staged.path(), "half");
+  }
+  EXPECT_TRUE(names_in(dir.path()).empty());
+}
+
+TEST(StagedDir, AppearsWithItsManifest) {
+  const TempDir dir;
+  publish_sample(dir);
+  EXPECT_EQ(names_in(dir.path()), std::set<std::string>{"x"});
+  const Json manifest = read_json_file(dir / "x/manifest.json");
+  EXPECT_EQ(manifest["files"][0]["name"], "a.bin");
+  EXPECT_EQ(manifest["files"][0]["bytes"], 5);
+  EXPECT_EQ(manifest["files"][0]["sha256"], sha256_of_text("12345"));
+  EXPECT_EQ(manifest["files"][1]["name"], "sub/b.bin");
+}
+
+TEST(StagedDir, IsRemovedUnlessPublished) {
+  const TempDir dir;
+  {
+    const StagedDir staged(dir / "x");
+    write_text(staged.path() / "a", "half");
+  }
+  EXPECT_TRUE(names_in(dir.path()).empty());
+}
+
+TEST(StagedDir, RefusesToOverwrite) {
+  const TempDir dir;
+  publish_sample(dir);
+  StagedDir staged(dir / "x");
+  expect_error(ExitCode::kConfig, "the folder exists already", [&] { staged.publish(); });
+  EXPECT_EQ(verify_manifest(dir / "x").size(), 2u);
+}
+
+TEST(StagedDir, ReplacesOnRequest) {
+  const TempDir dir;
+  publish_sample(dir);
+  StagedDir staged((dir / "x/").string());
+  write_text(staged.path() / "c", "new");
+  staged.publish(OnExisting::kReplace);
+  EXPECT_EQ(names_in(dir / "x"), (std::set<std::string>{"c", "manifest.json"}));
+  EXPECT_EQ(names_in(dir.path()), std::set<std::string>{"x"});
+}
+
+TEST(StagedDir, KilledBeforePublishLeavesOnlyAPartial) {
+  const TempDir dir;
+  run_and_die([&] {
+    const StagedDir staged(dir / "x");
+    write_text(staged.path() / "a", "half");
+    ::_exit(0);
+  });
+  EXPECT_FALSE(fs::exists(dir / "x"));
+  EXPECT_EQ(names_in(dir.path()).size(), 1u);
+  remove_partials(dir.path());
+  EXPECT_TRUE(names_in(dir.path()).empty());
+}
+
+TEST(RemovePartials, KeepsEverythingElse) {
+  const TempDir dir;
+  dir.write("a.partial-1", "");
+  dir.write(".hidden", "");
+  dir.write(".x.partial-99-0/f", "");
+  remove_partials(dir.path());
+  EXPECT_EQ(names_in(dir.path()), (std::set<std::string>{".hidden", "a.partial-1"}));
+}
+
+TEST(VerifyManifest, PassesWhatWasPublished) {
+  const TempDir dir;
+  publish_sample(dir);
+  fs::rename(dir / "x", dir / "moved");
+  const std::vector<ManifestEntry> entries = verify_manifest(dir / "moved");
+  ASSERT_EQ(entries.size(), 2u);
+  EXPECT_EQ(entries[1].name, "sub/b.bin");
+}
+
+TEST(VerifyManifest, NamesTheDamagedFile) {
+  const TempDir dir;
+  publish_sample(dir);
+  dir.write("x/a.bin", "12346");
+  expect_error(ExitCode::kDamaged, "SHA-256", [&] { verify_manifest(dir / "x"); });
+  expect_error(ExitCode::kDamaged, "a.bin", [&] { verify_manifest(dir / "x"); });
+}
+
+TEST(VerifyManifest, NamesTheShortenedFile) {
+  const TempDir dir;
+  publish_sample(dir);
+  fs::resize_file(dir / "x/sub/b.bin", 2);
+  expect_error(ExitCode::kDamaged, "got 2 bytes, expected 3 bytes",
+               [&] { verify_manifest(dir / "x"); });
+}
+
+TEST(VerifyManifest, NamesTheMissingFile) {
+  const TempDir dir;
+  publish_sample(dir);
+  fs::remove(dir / "x/sub/b.bin");
+  expect_error(ExitCode::kDamaged, "b.bin", [&] { verify_manifest(dir / "x"); });
+}
+
+TEST(VerifyManifest, RefusesFoldersWithoutOne) {
+  const TempDir dir;
+  expect_error(ExitCode::kDamaged, "it was not finished", [&] { verify_manifest(dir.path()); });
+}
+
+TEST(VerifyManifest, RefusesDamagedManifests) {
+  const TempDir dir;
+  for (const char* text : {"", "{", "[]", "{\"format\":\"x\",\"files\":[]}",
+                           "{\"format\":\"rung-manifest-1\",\"files\":{}}",
+                           "{\"format\":\"rung-manifest-1\",\"files\":[1]}",
+                           "{\"format\":\"rung-manifest-1\",\"files\":[{\"name\":\"a\",\"bytes\":-"
+                           "1,\"sha256\":\"\"}]}"}) {
+    dir.write("manifest.json", text);
+    expect_error(ExitCode::kDamaged, "manifest", [&] { verify_manifest(dir.path()); });
+  }
+}
+
+TEST(VerifyManifest, RefusesNamesThatLeadOutside) {
+  const TempDir dir;
+  for (const char* name : {"../a", "/etc/passwd", "b/../../a", "", "./a"}) {
+    const Json manifest = {{"format", "rung-manifest-1"},
+                           {"files", {{{"name", name}, {"bytes", 0u}, {"sha256", ""}}}}};
+    dir.write("x/manifest.json", manifest.dump());
+    expect_error(ExitCode::kDamaged, "outside the folder", [&] { verify_manifest(dir / "x"); });
+  }
+}
+
+TEST(DirLock, IsHeldByOneAtATime) {
+  const TempDir dir;
+  {
+    const DirLock lock(dir / "out");
+    expect_error(ExitCode::kConfig, "got pid " + std::to_string(::getpid()),
+                 [&] { const DirLock second(dir / "out"); });
+  }
+  EXPECT_NO_THROW(DirLock(dir / "out"));
+}
+
+TEST(DirLock, EndsWithItsProcess) {
+  const TempDir dir;
+  run_and_die([&] {
+    const DirLock lock(dir.path());
+    ::_exit(0);
+  });
+  EXPECT_NO_THROW(DirLock(dir.path()));
+}
+
+}  // namespace
+}  // namespace rung
