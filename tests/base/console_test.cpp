@@ -1,0 +1,98 @@
+#include "base/console.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <sstream>
+#include <string>
+
+namespace rung {
+namespace {
+
+ProgressState state_at(int64_t step, double elapsed_seconds) {
+  return {.step = step,
+          .epoch = 0.5,
+          .loss = 1.23456,
+          .tokens_per_second = 8123.4,
+          .peak_memory = int64_t{3} << 30,
+          .elapsed_seconds = elapsed_seconds};
+}
+
+TEST(ProgressText, SaysStepLossSpeedMemoryAndTimeLeft) {
+  EXPECT_EQ(progress_text(state_at(10, 20), {.total_steps = 40}),
+            "step 10/40  epoch 0.50  loss 1.2346  8,123 tok/s  peak 3.0 GiB  ETA 1 min 00 s");
+}
+
+TEST(ProgressText, TimeLeftCountsTheStepsOfThisProcess) {
+  const std::string text = progress_text(state_at(30, 20), {.total_steps = 40, .first_step = 20});
+  EXPECT_NE(text.find("ETA 20.0 s"), std::string::npos) << text;
+}
+
+TEST(ProgressText, TimeLeftIsUnknownBeforeTheFirstStep) {
+  const std::string text = progress_text(state_at(20, 0), {.total_steps = 40, .first_step = 20});
+  EXPECT_NE(text.find("ETA ?"), std::string::npos) << text;
+}
+
+TEST(Progress, PlainOutputIsALineALoggingStep) {
+  std::ostringstream out;
+  {
+    Progress progress(out, {.total_steps = 5, .logging_steps = 2});
+    for (int64_t step = 1; step <= 5; ++step) progress.update(state_at(step, 1));
+  }
+  const std::string text = out.str();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3);  // steps 2, 4 and the last
+  EXPECT_EQ(text.find('\r'), std::string::npos);
+}
+
+TEST(Progress, PlainOutputIsNeverSilentForLong) {
+  std::ostringstream out;
+  Progress progress(out, {.total_steps = 100, .logging_steps = 50, .line_seconds = 60});
+  progress.update(state_at(1, 59));
+  EXPECT_EQ(out.str(), "");
+  progress.update(state_at(2, 61));
+  EXPECT_NE(out.str().find("step 2/100"), std::string::npos);
+}
+
+TEST(Progress, TerminalLineIsRedrawnInPlace) {
+  std::ostringstream out;
+  Progress progress(out, {.total_steps = 4, .in_place = true, .width = 60});
+  progress.update(state_at(1, 1));
+  progress.update(state_at(2, 2));
+  const std::string text = out.str();
+  EXPECT_EQ(text.find('\n'), std::string::npos);
+  EXPECT_EQ(text.substr(0, 31), "\r[#####...............] step 1/4");
+  EXPECT_EQ(text.size(), 2u * 60);  // "\r" and 59 columns, twice: the line never wraps
+}
+
+TEST(Progress, MessagesStandAboveTheBar) {
+  std::ostringstream out;
+  Progress progress(out, {.total_steps = 4, .in_place = true, .width = 10});
+  progress.update(state_at(1, 1));
+  out.str("");
+  progress.message("saved");
+  EXPECT_EQ(out.str(), "\r         \rsaved\n\r[#####...");
+}
+
+TEST(Progress, MessagesCannotDriveTheTerminal) {
+  std::ostringstream out;
+  Progress progress(out, {});
+  progress.message("name \x1b[2J\r");
+  EXPECT_EQ(out.str(), "name \\x1b[2J\\x0d\n");
+}
+
+TEST(Progress, FinishEndsTheLine) {
+  std::ostringstream out;
+  {
+    Progress progress(out, {.total_steps = 1, .in_place = true});
+    progress.update(state_at(1, 1));
+  }
+  EXPECT_EQ(out.str().back(), '\n');
+}
+
+TEST(Terminal, AFileIsNone) {
+  EXPECT_FALSE(is_terminal(-1));
+  EXPECT_EQ(terminal_width(-1), 80);
+}
+
+}  // namespace
+}  // namespace rung
