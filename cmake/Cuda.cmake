@@ -1,0 +1,71 @@
+# The CUDA kernels as a plugin, librung_cuda.so, where nvcc is; and for tests, everywhere, the same
+# .cu files as C++ on the emulated device.
+file(GLOB RUNG_CUDA_SOURCES CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/kernels/*.cu")
+
+# CUDA's own headers for 16-bit types: from the wheel that scripts/bootstrap unpacks, so that all
+# machines compile the same text. A toolkit's are the second choice.
+find_path(RUNG_CUDA_INCLUDE cuda_bf16.h
+  PATHS "${RUNG_DEPS}/cuda/include" /usr/local/cuda/include NO_DEFAULT_PATH)
+
+# rung_add_emulated_kernels(NAME): a static library for tests. Here "kernels/launch.h" is the
+# emulation's, which comes first among the include folders; plugin.cu has no kernels.
+function(rung_add_emulated_kernels name)
+  if(NOT RUNG_CUDA_INCLUDE)
+    message(FATAL_ERROR "cuda_bf16.h is not in ${RUNG_DEPS}/cuda/include: run scripts/bootstrap, "
+      "or configure with -DRUNG_BUILD_TESTS=OFF")
+  endif()
+  set(sources ${RUNG_CUDA_SOURCES})
+  list(FILTER sources EXCLUDE REGEX "/plugin\\.cu$")
+  set_source_files_properties(${sources} PROPERTIES LANGUAGE CXX)
+  add_library(${name} STATIC ${sources})
+  target_include_directories(${name} BEFORE PUBLIC
+    "${CMAKE_SOURCE_DIR}/tests/support/emulation/include")
+  target_include_directories(${name} SYSTEM PUBLIC "${RUNG_CUDA_INCLUDE}")
+  # Vector loads reinterpret pointers, as nvcc allows; #pragma unroll is not g++'s.
+  target_compile_options(${name} PUBLIC -fno-strict-aliasing PRIVATE
+    ${RUNG_WARNINGS} -Wno-unknown-pragmas)
+  target_link_libraries(${name} PUBLIC rung_test_support)
+endfunction()
+
+find_program(RUNG_NVCC nvcc HINTS "$ENV{CUDA_HOME}/bin" /usr/local/cuda/bin)
+if(NOT RUNG_NVCC)
+  message(STATUS "no nvcc: CPU build")
+  return()
+endif()
+
+# Machine code for these; code of the last one also as PTX, which later GPUs translate.
+set(RUNG_CUDA_ARCHITECTURES 80 86 89 90 100 120 CACHE STRING "compute capabilities, ascending")
+set(gencode "")
+foreach(architecture ${RUNG_CUDA_ARCHITECTURES})
+  list(APPEND gencode -gencode "arch=compute_${architecture},code=sm_${architecture}")
+endforeach()
+list(GET RUNG_CUDA_ARCHITECTURES -1 last)
+list(APPEND gencode -gencode "arch=compute_${last},code=compute_${last}")
+
+# Custom commands instead of CMake's CUDA language, whose compiler detection compiles for a GPU of
+# its own choice and fails on a machine where the toolkit has no such target.
+set(objects "")
+foreach(source ${RUNG_CUDA_SOURCES})
+  get_filename_component(name ${source} NAME_WE)
+  set(object "${CMAKE_BINARY_DIR}/cuda/${name}.o")
+  add_custom_command(OUTPUT ${object}
+    COMMAND ${CMAKE_COMMAND} -E make_directory "${CMAKE_BINARY_DIR}/cuda"
+    COMMAND ${RUNG_NVCC} -std=c++20 -O3 -Werror all-warnings ${gencode} -Xcompiler -fPIC
+      -ccbin ${CMAKE_CXX_COMPILER} -I "${CMAKE_SOURCE_DIR}" -I "${CMAKE_SOURCE_DIR}/kernels"
+      -MD -MF ${object}.d -c ${source} -o ${object}
+    DEPENDS ${source}
+    DEPFILE ${object}.d
+    COMMENT "nvcc ${name}.cu"
+    VERBATIM)
+  list(APPEND objects ${object})
+endforeach()
+
+# With the runtime inside: loading the plugin needs nothing but the driver, and that only when it
+# is used.
+add_custom_command(OUTPUT "${CMAKE_BINARY_DIR}/librung_cuda.so"
+  COMMAND ${RUNG_NVCC} -shared -cudart static -ccbin ${CMAKE_CXX_COMPILER} ${gencode} ${objects}
+    -o "${CMAKE_BINARY_DIR}/librung_cuda.so"
+  DEPENDS ${objects}
+  COMMENT "linking librung_cuda.so"
+  VERBATIM)
+add_custom_target(rung_cuda ALL DEPENDS "${CMAKE_BINARY_DIR}/librung_cuda.so")

@@ -106,7 +106,8 @@ float cascade_sum(const float* x, int64_t n) {
 
 // The code whose value is nearest to `scaled` snapped to the grid of 65,536 values in [-1, 1].
 uint8_t find_nested_code(float scaled) {
-  const float clamped = std::clamp(scaled, -1.0f, 1.0f);
+  // NaN, which scales of infinity lead to, goes to -1.
+  const float clamped = scaled > -1.0f ? std::min(scaled, 1.0f) : -1.0f;
   const float half = (clamped + 1.0f) * 0.5f;
   const int cell = static_cast<int>(half * kNestedGridSteps + 0.5f);
   const float snapped = -1.0f + (2.0f * static_cast<float>(cell)) / kNestedGridSteps;

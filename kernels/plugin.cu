@@ -1,0 +1,32 @@
+// The facts that librung_cuda.so tells about itself. No kernels here.
+#include "kernels/plugin.h"
+
+#include <cuda_runtime_api.h>
+
+#include <string>
+
+namespace {
+
+// nvcc lists the architectures of a compilation as 800,860,...: ten times the number after "sm_".
+constexpr int kArchitectures[] = {__CUDA_ARCH_LIST__};
+
+std::string join_architectures() {
+  std::string list;
+  for (int architecture : kArchitectures) {
+    list += (list.empty() ? "sm_" : " sm_") + std::to_string(architecture / 10);
+  }
+  return list;
+}
+
+}  // namespace
+
+extern "C" const char* rung_cuda_version() {
+  static const std::string version =
+      std::to_string(CUDART_VERSION / 1000) + '.' + std::to_string(CUDART_VERSION % 1000 / 10);
+  return version.c_str();
+}
+
+extern "C" const char* rung_cuda_architectures() {
+  static const std::string architectures = join_architectures();
+  return architectures.c_str();
+}
