@@ -1,18 +1,16 @@
 #include "command/data.h"
 
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cxxopts.hpp>
 #include <filesystem>
+#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/config.h"
 #include "base/error.h"
+#include "command/command_line.h"
 #include "data/dataset.h"
 #include "data/preview.h"
 #include "format/model_config.h"
@@ -23,16 +21,12 @@ namespace {
 
 enum class Output { kText, kJson };
 
-struct DataOptions {
-  std::string config;
-  std::vector<std::string> overrides;
-  int64_t show = 3;  // examples; all of them with --json where --show is not given
-  bool show_given = false;
+struct View {
   Output output = Output::kText;
-  std::string help;  // not empty: print it and stop
+  std::optional<int64_t> show;  // examples; absent: 3, or all of them as JSON
 };
 
-DataOptions parse_options(int argc, char** argv) {
+std::optional<cxxopts::ParseResult> parse_options(int argc, char** argv) {
   cxxopts::Options parser("rung data",
                           "Shows what the model will see: text, ids, labels and counts.\n\n"
                           "Examples:\n"
@@ -41,69 +35,52 @@ DataOptions parse_options(int argc, char** argv) {
                           "  rung data configs/demo.yaml --json > rows.jsonl\n");
   parser.positional_help("CONFIG");
   parser.add_options()("config", "the YAML of the run", cxxopts::value<std::string>())(
-      "show", "examples to show", cxxopts::value<int64_t>()->default_value("3"), "N")(
-      "json", "one JSON object a row, then a summary; all rows unless --show is given")(
+      "show", "examples to show (default: 3; with --json all)", cxxopts::value<int64_t>(), "N")(
+      "json", "one JSON object a row, then a summary")(
       "set", "override a key of the configuration; may be repeated",
-      cxxopts::value<std::vector<std::string>>(), "KEY=VALUE")("h,help", "this text");
+      cxxopts::value<std::vector<std::string>>(), "KEY=VALUE");
   parser.parse_positional({"config"});
-  DataOptions options;
-  try {
-    const cxxopts::ParseResult parsed = parser.parse(argc, argv);
-    if (parsed.count("help") > 0) {
-      options.help = parser.help();
-      return options;
-    }
-    if (parsed.count("config") == 0 || !parsed.unmatched().empty()) {
-      throw Error(ExitCode::kUsage,
-                  {.what = "rung data takes one configuration", .hint = "see `rung data --help`"});
-    }
-    options.config = parsed["config"].as<std::string>();
-    options.show = parsed["show"].as<int64_t>();
-    options.show_given = parsed.count("show") > 0;
-    if (parsed.count("json") > 0) options.output = Output::kJson;
-    // The values as they were written: a vector option splits them at commas.
-    for (const cxxopts::KeyValue& argument : parsed.arguments()) {
-      if (argument.key() == "set") options.overrides.push_back(argument.value());
-    }
-  } catch (const cxxopts::exceptions::exception& error) {
-    throw Error(ExitCode::kUsage, {.what = error.what(), .hint = "see `rung data --help`"});
-  }
-  return options;
+  return parse_arguments(parser, argc, argv);
 }
 
-void print(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    throw Error(ExitCode::kDamaged, {.what = "cannot write to standard output"});
+View read_view(const cxxopts::ParseResult& parsed) {
+  View view;
+  if (parsed.count("json") > 0) view.output = Output::kJson;
+  if (parsed.count("show") == 0) return view;
+  view.show = parsed["show"].as<int64_t>();
+  if (*view.show < 0) {
+    throw Error(ExitCode::kUsage, {.what = "--show is out of range",
+                                   .got = std::to_string(*view.show),
+                                   .expected = "a number of examples"});
   }
+  return view;
 }
 
 void print_examples(const std::vector<data::Example>& examples, const text::Tokenizer& tokenizer,
-                    const DataOptions& options) {
-  const bool all = options.output == Output::kJson && !options.show_given;
-  const auto count =
-      all ? examples.size()
-          : std::min(examples.size(), static_cast<size_t>(std::max<int64_t>(options.show, 0)));
+                    const View& view) {
+  const bool as_json = view.output == Output::kJson;
+  const auto wanted = static_cast<size_t>(view.show.value_or(as_json ? INT64_MAX : 3));
   const data::Marks marks =
       ::isatty(STDOUT_FILENO) == 1 ? data::Marks::kColours : data::Marks::kBrackets;
-  for (size_t i = 0; i < count; ++i) {
-    print(options.output == Output::kJson
-              ? data::row_json(static_cast<int64_t>(i), examples[i], tokenizer)
-                        .dump(-1, ' ', false, Json::error_handler_t::replace) +
-                    "\n"
-              : data::show_example(examples[i], tokenizer, marks) + "\n");
+  for (size_t i = 0; i < std::min(wanted, examples.size()); ++i) {
+    if (as_json) {
+      const Json row = data::row_json(static_cast<int64_t>(i), examples[i], tokenizer);
+      print(row.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+    } else {
+      print(data::show_example(examples[i], tokenizer, marks) + "\n");
+    }
   }
 }
 
 }  // namespace
 
 int run_data(int argc, char** argv) {
-  const DataOptions options = parse_options(argc, argv);
-  if (!options.help.empty()) {
-    print(options.help);
-    return static_cast<int>(ExitCode::kOk);
-  }
-  const LoadedConfig loaded = load_run_config(options.config, options.overrides);
-  for (const std::string& note : loaded.notes) fmt::print(stderr, "note: {}\n", note);
+  const auto parsed = parse_options(argc, argv);
+  if (!parsed) return static_cast<int>(ExitCode::kOk);
+  const View view = read_view(*parsed);
+  const LoadedConfig loaded =
+      load_run_config(required(*parsed, "config", "data"), repeated(*parsed, "set"));
+  print_notes(loaded.notes);
   const RunConfig& run = loaded.config;
 
   const std::filesystem::path model = format::find_model_folder(run.base_model);
@@ -113,7 +90,7 @@ int run_data(int argc, char** argv) {
   const text::ChatTemplate* chat = chat_template ? &*chat_template : nullptr;
 
   data::Dataset train = data::load_dataset(run.datasets, run, tokenizer, chat, vocab_size);
-  print_examples(train.examples, tokenizer, options);
+  print_examples(train.examples, tokenizer, view);
 
   data::DataSummary summary{.read = train.report,
                             .lengths = data::length_histogram(train.examples)};
@@ -125,8 +102,8 @@ int run_data(int argc, char** argv) {
   summary.num_train = static_cast<int64_t>(train.examples.size());
   summary.num_validation = static_cast<int64_t>(validation.examples.size());
   summary.batches = data::report_batches(train.examples, run);
-  print(options.output == Output::kJson ? data::summary_json(summary, run).dump() + "\n"
-                                        : data::show_summary(summary, run));
+  print(view.output == Output::kJson ? data::summary_json(summary, run).dump() + "\n"
+                                     : data::show_summary(summary, run));
   return static_cast<int>(ExitCode::kOk);
 }
 
