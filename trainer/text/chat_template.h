@@ -4,17 +4,24 @@
 // Rendered by rung's own Jinja engine (text/jinja) with the environment of transformers'
 // apply_chat_template: trim_blocks, lstrip_blocks, loop controls, tojson, raise_exception,
 // strftime_now, {% generation %}.
+//
+// As transformers does, a message's reasoning is passed under the names `reasoning_content` and
+// `thinking`, whichever of them (or `reasoning`) it has; `tools` and `documents` are none where
+// absent; a special token the model does not have is undefined.
 #pragma once
 
+#include <ctime>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/json.h"
+
 namespace rung::text {
 
-using Json = nlohmann::ordered_json;
+using rung::Json;
 
 // A byte range [begin, end) of the rendered text.
 struct Span {
@@ -30,10 +37,13 @@ struct RenderedChat {
 
 // What a template may see besides the messages.
 struct ChatContext {
-  std::string bos_token;
-  std::string eos_token;
+  std::string bos_token;        // "" where the model has none
+  std::string eos_token;        // likewise
   Json tools = nullptr;         // null or an array
   Json extra = Json::object();  // extra variables by name (enable_thinking, ...)
+  // What strftime_now tells: the local time where absent. Set it where a render must not depend on
+  // the day.
+  std::optional<std::tm> now = std::nullopt;
 };
 
 class ChatTemplate {
@@ -49,6 +59,7 @@ class ChatTemplate {
 
   ~ChatTemplate();
   ChatTemplate(ChatTemplate&&) noexcept;
+  ChatTemplate& operator=(ChatTemplate&&) noexcept;
 
   // messages: array of {"role", "content", ...}. Throws Error kConfig with template line where the
   // template raises.
@@ -56,6 +67,7 @@ class ChatTemplate {
                       const ChatContext& context) const;
 
   bool has_generation_blocks() const;
+  const std::string& name() const;
   const std::string& source() const;
 
  private:
