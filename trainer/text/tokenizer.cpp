@@ -2,13 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
+#include <system_error>
 #include <utility>
 
 #include "base/error.h"
 #include "base/json.h"
 #include "text/tokenizer/added_tokens.h"
 #include "text/tokenizer/bpe.h"
+#include "text/tokenizer/byte_level.h"
 #include "text/tokenizer/decoder.h"
 #include "text/tokenizer/normalizer.h"
 #include "text/tokenizer/post_processor.h"
@@ -34,7 +37,8 @@ std::string read_name(const JsonField& field) {
 }
 
 NamedTokens read_named_tokens(const std::filesystem::path& path) {
-  if (!std::filesystem::exists(path)) return {};
+  std::error_code unreadable;  // is reported when the file is read
+  if (!std::filesystem::exists(path, unreadable) && !unreadable) return {};
   const Json json = read_json_file(path);
   const JsonField config(json, path.string());
   return {.bos = read_name(config["bos_token"]),
@@ -68,9 +72,7 @@ struct Tokenizer::Impl {
       : model(file["model"]),
         normalizer(read_normalizer(file["normalizer"])),
         added_tokens(file["added_tokens"], model.vocabulary(), normalizer.get()),
-        pre_tokenizer(read_pre_tokenizer(file["pre_tokenizer"], model.takes_raw_bytes()
-                                                                    ? ByteSymbols::kRaw
-                                                                    : ByteSymbols::kSpelled)),
+        pre_tokenizer(read_pre_tokenizer(file["pre_tokenizer"])),
         post_processor(file["post_processor"]),
         decoder(file["decoder"]),
         named(std::move(named_tokens)) {
@@ -108,6 +110,7 @@ struct Tokenizer::Impl {
   std::unique_ptr<PreTokenizer> pre_tokenizer;  // may be null
   PostProcessor post_processor;
   Decoder decoder;
+  ByteAlphabet alphabet;
   NamedTokens named;
 };
 
@@ -123,32 +126,53 @@ WorkingText Tokenizer::Impl::prepare(std::string_view text) const {
   return working;
 }
 
+namespace {
+
+void append_token(int32_t id, Source source, Encoding& encoding) {
+  encoding.ids.push_back(id);
+  encoding.begins.push_back(source.begin);
+  encoding.ends.push_back(source.end);
+}
+
+// The tokens of one piece of `size` bytes; source_of(begin, end) tells where its bytes came from.
+template <typename SourceOf>
+void append_symbols(const std::vector<Symbol>& symbols, int32_t size, const SourceOf& source_of,
+                    Encoding& encoding) {
+  int32_t begin = 0;
+  for (const Symbol& symbol : symbols) {
+    // The bytes of an end_of_word_suffix may have tokens, but have no place in the piece.
+    const int32_t end = std::min(begin + symbol.length, size);
+    append_token(symbol.id, source_of(std::min(begin, size - 1), end), encoding);
+    begin = end;
+  }
+}
+
+}  // namespace
+
 Encoding Tokenizer::Impl::tokenize(const WorkingText& text) const {
   Encoding encoding;
-  const auto append = [&](int32_t id, Source source) {
-    encoding.ids.push_back(id);
-    encoding.begins.push_back(source.begin);
-    encoding.ends.push_back(source.end);
-  };
   std::vector<Symbol> symbols;
   for (const Piece& piece : text.pieces()) {
     if (piece.token != kNoToken) {
-      append(piece.token, text.source(piece.begin, piece.end));
+      append_token(piece.token, text.source(piece.begin, piece.end), encoding);
       continue;
     }
-    if (text.bytes_are_symbols) {
-      model.encode_bytes(text.text(piece), symbols);
-    } else {
-      model.encode(text.text(piece), symbols);
+    if (text.bytes_are_symbols && !model.encode_bytes(text.text(piece), symbols)) {
+      AlignedText spelled = text.extract(piece);
+      alphabet.spell_in_place(spelled);
+      model.encode(spelled.text, symbols);
+      const auto source_of = [&](int32_t begin, int32_t end) -> Source {
+        return {spelled.sources[static_cast<size_t>(begin)].begin,
+                spelled.sources[static_cast<size_t>(end) - 1].end};
+      };
+      append_symbols(symbols, static_cast<int32_t>(spelled.text.size()), source_of, encoding);
+      continue;
     }
-    int32_t begin = piece.begin;
-    for (const Symbol& symbol : symbols) {
-      // The bytes of an end_of_word_suffix have tokens, but no place in the piece.
-      const int32_t end = std::min(begin + symbol.length, piece.end);
-      const int32_t first = std::min(begin, piece.end - 1);
-      append(symbol.id, text.source(first, end));
-      begin = end;
-    }
+    if (!text.bytes_are_symbols) model.encode(text.text(piece), symbols);
+    const auto source_of = [&](int32_t begin, int32_t end) {
+      return text.source(piece.begin + begin, piece.begin + end);
+    };
+    append_symbols(symbols, piece.end - piece.begin, source_of, encoding);
   }
   return encoding;
 }

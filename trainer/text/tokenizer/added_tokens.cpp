@@ -10,6 +10,9 @@
 namespace rung::text {
 namespace {
 
+// Bytes of all added tokens together: the finder takes some 50 bytes for each.
+constexpr size_t kMaxAddedBytes = 4 << 20;
+
 AddedToken read_added_token(const JsonField& field, const Normalizer* normalizer) {
   AddedToken token{.content = field["content"].string(),
                    .normal = {},
@@ -93,9 +96,12 @@ AddedTokens::AddedTokens(const JsonField& field, const Vocabulary& vocabulary,
     : end_id_(vocabulary.end_id()) {
   if (field.is_null()) return;
   int32_t next_id = vocabulary.num_tokens();
+  size_t num_bytes = 0;
   for (const JsonField& element : field.elements()) {
     AddedToken token = read_added_token(element, normalizer);
     if (token.content.empty()) continue;
+    num_bytes += token.normal.size();
+    if (num_bytes > kMaxAddedBytes) field.refuse("more than 4 MiB of added tokens");
     std::optional<int32_t> id = find(token.content);
     if (!id) id = vocabulary.find(token.content);
     if (!id) id = next_id++;

@@ -92,11 +92,11 @@ BpeModel::BpeModel(const JsonField& field)
       ignore_merges_(field["ignore_merges"].boolean_or(false)),
       merges_(build_merges(field["merges"], vocabulary_, prefix_)) {
   if (!field["unk_token"].is_null()) unknown_ = field["unk_token"].string();
-  takes_raw_bytes_ = prefix_.empty() && suffix_.empty();
+  // Prefix and suffix change what a byte's symbol is: such files take the general way.
+  const bool plain = prefix_.empty() && suffix_.empty();
   for (size_t byte = 0; byte < 256; ++byte) {
     const auto id = vocabulary_.find(alphabet_.character(static_cast<uint8_t>(byte)));
-    takes_raw_bytes_ = takes_raw_bytes_ && id.has_value();
-    byte_ids_[byte] = id.value_or(0);
+    byte_ids_[byte] = plain ? id.value_or(-1) : -1;
     bytes_[byte] = vocabulary_.find(fmt::format("<0x{:02X}>", byte));
   }
 }
@@ -113,16 +113,21 @@ void BpeModel::encode(std::string_view piece, std::vector<Symbol>& symbols) cons
   merge_symbols(merges_, symbols);
 }
 
-void BpeModel::encode_bytes(std::string_view piece, std::vector<Symbol>& symbols) const {
+bool BpeModel::encode_bytes(std::string_view bytes, std::vector<Symbol>& symbols) const {
   symbols.clear();
+  for (const char byte : bytes) {
+    const int32_t id = byte_ids_[static_cast<uint8_t>(byte)];
+    if (id < 0) return false;
+    symbols.push_back({id, 1});
+  }
   if (ignore_merges_) {
-    if (const auto id = vocabulary_.find(alphabet_.spell(piece))) {
-      symbols.push_back({*id, static_cast<int32_t>(piece.size())});
-      return;
+    if (const auto id = vocabulary_.find(alphabet_.spell(bytes))) {
+      symbols = {{*id, static_cast<int32_t>(bytes.size())}};
+      return true;
     }
   }
-  for (const char byte : piece) symbols.push_back({byte_ids_[static_cast<uint8_t>(byte)], 1});
   merge_symbols(merges_, symbols);
+  return true;
 }
 
 std::string BpeModel::spell_symbol(std::string_view character, bool first, bool last) const {

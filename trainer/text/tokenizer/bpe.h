@@ -33,15 +33,13 @@ class BpeModel {
 
   const Vocabulary& vocabulary() const { return vocabulary_; }
 
-  // True where every byte has a symbol of its own, so that encode_bytes() gives what encode() would
-  // give for the piece spelled in the byte alphabet.
-  bool takes_raw_bytes() const { return takes_raw_bytes_; }
-
-  // The tokens of `piece` (not empty), replacing what `symbols` held. encode_bytes() takes raw
-  // bytes where encode() takes UTF-8. Throws Error kDamaged where the file's unk_token is needed
-  // and not in its vocabulary.
+  // The tokens of `piece` (UTF-8, not empty), replacing what `symbols` held. Throws Error kDamaged
+  // where the file's unk_token is needed and not in its vocabulary.
   void encode(std::string_view piece, std::vector<Symbol>& symbols) const;
-  void encode_bytes(std::string_view piece, std::vector<Symbol>& symbols) const;
+
+  // What encode() gives for raw bytes spelled in the byte alphabet, without spelling them. False,
+  // and nothing done, where a byte has no symbol of its own.
+  bool encode_bytes(std::string_view bytes, std::vector<Symbol>& symbols) const;
 
  private:
   std::string spell_symbol(std::string_view character, bool first, bool last) const;
@@ -59,9 +57,8 @@ class BpeModel {
   bool ignore_merges_;
   PairTable merges_;
   ByteAlphabet alphabet_;
-  std::array<int32_t, 256> byte_ids_{};            // ids of the byte alphabet's characters
+  std::array<int32_t, 256> byte_ids_{};            // of the byte alphabet's characters; -1: none
   std::array<std::optional<int32_t>, 256> bytes_;  // ids of <0x00> ... <0xFF>
-  bool takes_raw_bytes_ = false;
 };
 
 }  // namespace rung::text

@@ -52,7 +52,7 @@ class JsonField {
   std::string path_;
 };
 
-// Ids above this are taken as damage: they size tables.
-constexpr int32_t kMaxTokenId = (1 << 24) - 1;
+// Ids above this are taken as damage: they size tables. The largest vocabularies have 300 thousand.
+constexpr int32_t kMaxTokenId = (1 << 21) - 1;
 
 }  // namespace rung::text

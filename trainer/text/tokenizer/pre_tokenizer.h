@@ -18,10 +18,11 @@ class PreTokenizer {
 };
 
 // How ByteLevel hands over: as text in the byte alphabet, or - where nothing but the model follows
-// and the model can take it - as the bytes themselves, which is much faster.
+// - as the bytes themselves, which is much faster.
 enum class ByteSymbols { kSpelled, kRaw };
 
 // null for a null field.
-std::unique_ptr<PreTokenizer> read_pre_tokenizer(const JsonField& field, ByteSymbols symbols);
+std::unique_ptr<PreTokenizer> read_pre_tokenizer(const JsonField& field,
+                                                 ByteSymbols symbols = ByteSymbols::kRaw);
 
 }  // namespace rung::text

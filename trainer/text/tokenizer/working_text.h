@@ -65,12 +65,14 @@ class WorkingText {
   using Change = std::function<void(AlignedText& piece)>;
   void rewrite(const Applies& applies, const Change& change);
 
+  // A copy of `piece` with its sources.
+  AlignedText extract(const Piece& piece) const;
+
   // Set by the last stage where bytes of the text, not characters, are the model's symbols.
   bool bytes_are_symbols = false;
 
  private:
   std::string_view view() const { return aligned_ ? std::string_view(current_.text) : original_; }
-  AlignedText extract(const Piece& piece) const;
 
   std::string_view original_;
   AlignedText current_;   // the working text, once a stage changed it
