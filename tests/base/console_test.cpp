@@ -60,7 +60,7 @@ TEST(Progress, TerminalLineIsRedrawnInPlace) {
   progress.update(state_at(2, 2));
   const std::string text = out.str();
   EXPECT_EQ(text.find('\n'), std::string::npos);
-  EXPECT_EQ(text.substr(0, 31), "\r[#####...............] step 1/4");
+  EXPECT_TRUE(text.starts_with("\r[#####...............] step 1/4 ")) << text;
   EXPECT_EQ(text.size(), 2u * 60);  // "\r" and 59 columns, twice: the line never wraps
 }
 

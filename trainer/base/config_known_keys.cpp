@@ -111,6 +111,7 @@ constexpr IdleKey kRunIdle[] = {
     {"local_rank", "there is one process"},
     {"dataset_prepared_path", "data are read anew each time"},
     {"overwrite_cache", "data are read anew each time"},
+    {"shuffle_merged_datasets", "shuffle alone sets the order"},
     {"dataset_processes", "data are read by one thread"},
     {"preprocessing_num_workers", "data are read by one thread"},
     {"dataloader_num_workers", "data are read by one thread"},

@@ -12,7 +12,23 @@
 namespace rung {
 namespace {
 
-// "  name  type, default D\n      help\n"
+constexpr size_t kReferenceWidth = 96;  // columns
+
+// `text` in lines of at most kReferenceWidth columns, broken at spaces and indented.
+std::string wrap(std::string_view text) {
+  constexpr std::string_view kIndent = "\n      ";
+  constexpr size_t kRoom = kReferenceWidth - 6;
+  std::string wrapped;
+  while (text.size() > kRoom) {
+    const size_t space = text.rfind(' ', kRoom);
+    if (space == std::string_view::npos) break;
+    wrapped += fmt::format("{}{}", kIndent, text.substr(0, space));
+    text.remove_prefix(space + 1);
+  }
+  return wrapped + fmt::format("{}{}", kIndent, text);
+}
+
+// "  name: type; default D", then help and other spellings in indented lines.
 template <class Value>
 std::string describe_field(const FieldInfo& info, const Value& default_value) {
   std::string text = fmt::format("  {}: {}", info.name, describe_type(info, default_value));
@@ -21,18 +37,16 @@ std::string describe_field(const FieldInfo& info, const Value& default_value) {
   } else {
     text += fmt::format("; default {}", write_value(default_value));
   }
-  text += fmt::format("\n      {}\n", info.help);
-  if (!info.aliases.empty()) text += fmt::format("      also read: {}\n", join(info.aliases, ", "));
+  text += wrap(info.help);
+  if (!info.aliases.empty()) text += wrap("also read: " + join(info.aliases, ", "));
   if (!info.value_aliases.empty()) {
-    text += "      values also read:";
-    std::string_view separator = " ";
+    std::string values = "values also read:";
     for (const ValueAlias& alias : info.value_aliases) {
-      text += fmt::format("{}{} ({})", separator, alias.from, alias.to);
-      separator = ", ";
+      values += fmt::format("{}{} ({})", values.ends_with(':') ? " " : ", ", alias.from, alias.to);
     }
-    text += "\n";
+    text += wrap(values);
   }
-  return text;
+  return text + "\n";
 }
 
 }  // namespace

@@ -113,9 +113,7 @@ RunFields data_fields() {
         .help = "what happens to examples longer than sequence_len",
         .aliases = {"sequence_len_overflow_handling"}},
        &RunConfig::excess_length_strategy},
-      {{.name = "shuffle",
-        .help = "another order of the examples in each epoch",
-        .aliases = {"shuffle_merged_datasets"}},
+      {{.name = "shuffle", .help = "another order of the examples in each epoch"},
        &RunConfig::shuffle},
   };
 }
@@ -231,7 +229,8 @@ RunFields machine_fields() {
         .range = {0, kMaxCount},
         .unit = Unit::kBytes},
        &RunConfig::memory_limit},
-      {{.name = "device", .help = "auto | cpu | cuda | cuda:N"}, &RunConfig::device},
+      {{.name = "device", .help = "where to compute; auto: cuda where there is one"},
+       &RunConfig::device},
       {{.name = "num_threads", .help = "threads of the CPU; 0: one a core", .range = {0, 4096}},
        &RunConfig::num_threads},
   };
