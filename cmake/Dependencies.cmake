@@ -19,7 +19,9 @@ add_library(torch_cpu SHARED IMPORTED)
 set_target_properties(torch_cpu PROPERTIES
   IMPORTED_LOCATION "${RUNG_TORCH_DIR}/lib/libtorch_cpu.so"
   INTERFACE_INCLUDE_DIRECTORIES "${RUNG_TORCH_DIR}/include;${RUNG_TORCH_DIR}/include/torch/csrc/api/include"
-  INTERFACE_COMPILE_DEFINITIONS "USE_DISTRIBUTED"
+  # LibTorch's include folder has an fmt of its own, newer than the system's library: it shadows the system's headers
+  # in every file that sees LibTorch, so it is used header-only there.
+  INTERFACE_COMPILE_DEFINITIONS "USE_DISTRIBUTED;FMT_HEADER_ONLY=1"
   INTERFACE_LINK_LIBRARIES c10)
 
 # OpenMP with LibTorch's own runtime: two of them in one process would fight over the cores.

@@ -97,8 +97,10 @@ FrozenWeight WeightReader::quantized(const std::string& name, int64_t out_featur
         FrozenWeight::allocate_nf4(num_elements, double_quant, options_.device), out_features,
         in_features);
   }
-  Nf4Tensors tensors =
-      folder_->config().bnb ? read_bnb(name, num_elements) : quantize_pieces(name, num_elements);
+  const auto stored = folder_->nf4_weights().find(name);
+  Nf4Tensors tensors = stored != folder_->nf4_weights().end()
+                           ? read_bnb(stored->second)
+                           : quantize_pieces(name, num_elements);
   return FrozenWeight::from_nf4(std::move(tensors), out_features, in_features);
 }
 

@@ -17,8 +17,42 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kAlwaysKeep = 2;  // checkpoints: the newest may turn out to be damaged
 
-std::span<const std::byte> bytes_of(const at::Tensor& tensor) {
-  return {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()};
+// One adapter matrix inside the flat buffers: its name in optimizer.safetensors, without the
+// moment.
+struct MomentSlice {
+  std::string name;
+  std::vector<int64_t> shape;
+  int64_t offset;  // elements
+
+  int64_t length() const { return shape[0] * shape[1]; }
+};
+
+std::vector<MomentSlice> moment_slices(const model::Adapter& adapter) {
+  std::vector<MomentSlice> slices;
+  for (const model::AdapterSlot& slot : adapter.slots()) {
+    slices.push_back({slot.module + ".lora_A.weight", {slot.r, slot.in_features}, slot.offset_a});
+    slices.push_back({slot.module + ".lora_B.weight", {slot.out_features, slot.r}, slot.offset_b});
+  }
+  return slices;
+}
+
+std::span<std::byte> slice_bytes(const at::Tensor& flat, const MomentSlice& slice) {
+  auto* begin = reinterpret_cast<std::byte*>(flat.data_ptr<float>() + slice.offset);
+  return {begin, static_cast<size_t>(slice.length()) * sizeof(float)};
+}
+
+void write_moments(const fs::path& path, const model::Adapter& adapter,
+                   const step::Optimizer& optimizer) {
+  std::vector<format::TensorToWrite> tensors;
+  for (const MomentSlice& slice : moment_slices(adapter)) {
+    tensors.push_back({.name = "first_moment." + slice.name,
+                       .shape = slice.shape,
+                       .data = slice_bytes(optimizer.first_moment(), slice)});
+    tensors.push_back({.name = "second_moment." + slice.name,
+                       .shape = slice.shape,
+                       .data = slice_bytes(optimizer.second_moment(), slice)});
+  }
+  format::write_safetensors(path, std::move(tensors), {});
 }
 
 Json to_json(const TrainerState& state) {
@@ -56,14 +90,18 @@ TrainerState state_from_json(const Json& json, const fs::path& file) {
   return state;
 }
 
-void read_moment(const format::SafetensorsFile& file, const std::string& name,
-                 const at::Tensor& out) {
-  const auto found = file.tensors().find(name);
-  if (found == file.tensors().end() || found->second.dtype != format::DType::kF32 ||
-      found->second.num_elements() != out.numel()) {
-    throw_damaged(file.path(), fmt::format("'{}' is absent or not F32 [{}]", name, out.numel()));
+void read_moments(const fs::path& path, const std::string& prefix, const model::Adapter& adapter,
+                  const at::Tensor& flat) {
+  const format::SafetensorsFile file(path);
+  for (const MomentSlice& slice : moment_slices(adapter)) {
+    const std::string name = prefix + slice.name;
+    const auto found = file.tensors().find(name);
+    if (found == file.tensors().end() || found->second.dtype != format::DType::kF32 ||
+        found->second.shape != slice.shape) {
+      throw_damaged(path, fmt::format("'{}' is absent or of another shape", name));
+    }
+    file.read(name, 0, slice_bytes(flat, slice));
   }
-  file.read(name, 0, {static_cast<std::byte*>(out.data_ptr()), out.nbytes()});
 }
 
 void remove_old_checkpoints(const fs::path& output_dir, int64_t keep_at_most) {
@@ -85,13 +123,7 @@ void save_checkpoint(const fs::path& output_dir, const CheckpointContents& conte
                      int64_t keep_at_most) {
   StagedDir staged(checkpoint_dir(output_dir, contents.state.step));
   format::write_adapter(staged.path(), {contents.adapter_config, contents.adapter.tensors()});
-  const at::Tensor& first = contents.optimizer.first_moment();
-  const at::Tensor& second = contents.optimizer.second_moment();
-  format::write_safetensors(
-      staged.path() / "optimizer.safetensors",
-      {{.name = "first_moment", .shape = {first.numel()}, .data = bytes_of(first)},
-       {.name = "second_moment", .shape = {second.numel()}, .data = bytes_of(second)}},
-      {});
+  write_moments(staged.path() / "optimizer.safetensors", contents.adapter, contents.optimizer);
   publish_file(staged.path() / "state.json", to_json(contents.state).dump(2) + "\n");
   publish_file(staged.path() / "config.resolved.yaml", contents.resolved_config);
   staged.publish(OnExisting::kReplace);
@@ -119,9 +151,9 @@ TrainerState load_checkpoint(const fs::path& dir, model::Adapter& adapter,
   const fs::path state_file = dir / "state.json";
   const TrainerState state = state_from_json(read_json_file(state_file), state_file);
   adapter.assign(format::read_adapter(dir));
-  const format::SafetensorsFile moments(dir / "optimizer.safetensors");
-  read_moment(moments, "first_moment", optimizer.first_moment());
-  read_moment(moments, "second_moment", optimizer.second_moment());
+  const fs::path moments = dir / "optimizer.safetensors";
+  read_moments(moments, "first_moment.", adapter, optimizer.first_moment());
+  read_moments(moments, "second_moment.", adapter, optimizer.second_moment());
   optimizer.set_num_updates(state.num_updates);
   return state;
 }

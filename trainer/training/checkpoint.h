@@ -1,11 +1,16 @@
 // Everything a run needs to go on exactly where it stopped.
 //
 // A checkpoint is a folder checkpoints/step-000123 of output_dir, published atomically with a
-// manifest of hashes:
-//   adapter_model.safetensors, adapter_config.json   the adapter, as PEFT loads it
-//   optimizer.safetensors                            both moments [n] fp32, in the order of the
-//   adapter's buffer state.json                                       TrainerState
-//   config.resolved.yaml                             the configuration it belongs to
+// manifest of hashes. It holds
+//
+//   adapter_model.safetensors, adapter_config.json: the adapter, as PEFT loads it
+//
+//   optimizer.safetensors: both moments of each adapter matrix, fp32
+//
+//   state.json: TrainerState
+//
+//   config.resolved.yaml: the configuration it belongs to
+//
 // Dropout masks, shuffling and initialisation are functions of the seed and these numbers, so no
 // generator is saved.
 #pragma once
