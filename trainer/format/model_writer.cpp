@@ -41,7 +41,7 @@ void ModelWriter::plan_shards(std::vector<TensorSpec> tensors, int64_t max_shard
     const int64_t bytes = order_[i].num_bytes();
     Shard* shard = &shards_.back();
     const int64_t bytes_with_it = add_or_throw(shard->data_bytes, bytes, order_[i].name);
-    if (bytes_with_it > max_shard_bytes && shard->end > shard->begin) {
+    if (bytes > 0 && bytes_with_it > max_shard_bytes && shard->end > shard->begin) {
       shard = &shards_.emplace_back(Shard{.path = {}, .begin = i, .end = i, .data_bytes = 0});
     }
     shard->end = i + 1;
