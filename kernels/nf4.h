@@ -6,8 +6,10 @@
 // absmax[b] = nested_map[absmax_codes[b]] * nested_absmax[b / 256] + nested_offset.
 //
 // Pointers are host memory in cpu:: and device memory in cuda::. The CUDA launchers queue work on
-// `stream` and return. Nothing here allocates except cpu::nf4_quantize_absmax (a scratch row).
-// Source: QLoRA, https://arxiv.org/abs/2305.14314; the bytes are those of bitsandbytes 0.50.
+// `stream` and return. Nothing here allocates. Results depend on neither threads nor processor.
+//
+// Source: QLoRA, https://arxiv.org/abs/2305.14314. The bytes are those of bitsandbytes 0.50 on a
+// CPU, block scales clamped at 1e-38 included; tests/kernels/nf4_golden_test.cpp lists what differs.
 #pragma once
 
 #include <cstdint>
@@ -53,6 +55,8 @@ const float* nf4_nested_map();
 
 }  // namespace cpu
 
+// Throw std::invalid_argument for misaligned pointers: elements (x, out) are read and written in
+// packets of 16 bytes, codes in packets of 4. Device allocators give more than that.
 namespace cuda {
 
 // As cpu::nf4_quantize, byte for byte. T: float, bf16, fp16.

@@ -12,7 +12,8 @@ import os
 import pathlib
 import sys
 
-os.environ["TORCHDYNAMO_DISABLE"] = "1"  # the plain path of dequantisation; compiling takes a minute
+# The plain path of dequantisation: compiling it takes a minute.
+os.environ["TORCHDYNAMO_DISABLE"] = "1"
 
 import torch
 import bitsandbytes.functional as bnb
@@ -54,6 +55,9 @@ def inputs():
     for count in (1, 31, 33, 63, 65, 127, 1025):
         yield f"tail_{count}_f32", normal(count, 100 + count)
         yield f"tail_{count}_bf16", normal(count, 200 + count).bfloat16()
+    for scale in (0.37, 0.7, 3.3):  # full blocks multiply by a reciprocal, tails divide
+        yield f"thresholds_tail_{scale}_f32", near_thresholds()[1:64] * scale
+        yield f"thresholds_block_{scale}_f32", near_thresholds()[:64] * scale
     yield "zero_tail_f32", torch.cat([normal(64, 13), torch.zeros(7)])
     yield "tiny_tail_f32", torch.cat([normal(64, 14), normal(9, 15, 1e-39)])
 

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "kernels/nf4.h"
+#include "kernels/nf4_tables.h"
 #include "tests/kernels/nf4_helpers.h"
 #include "tests/reference/nf4.h"
 #include "tests/support/emulation/guarded_buffer.h"
@@ -58,6 +59,22 @@ TYPED_TEST(Nf4Cuda, QuantizesHardBlocksAsTheCpuDoes) {
   x[64 * 5] = kernels::from_float<TypeParam>(1e-42f);
   for (size_t i = 64 * 7; i < x.size(); ++i) x[i] = kernels::from_float<TypeParam>(0.0f);
   expect_quantized_as_on_cpu(x);
+}
+
+// Where a product with the reciprocal and a quotient round to different sides of a threshold.
+TYPED_TEST(Nf4Cuda, RoundsNearThresholdsAsTheCpuDoes) {
+  std::vector<TypeParam> x;
+  for (int i = 0; i < 64 * 63 * 8; ++i) {
+    const int block = i / 64;
+    const float absmax = 0.3f + 0.001f * static_cast<float>(block);
+    const float threshold = kernels::kNf4Tables.thresholds[i % 15];
+    x.push_back(kernels::from_float<TypeParam>(i % 64 == 0 ? absmax : threshold * absmax));
+  }
+  expect_quantized_as_on_cpu(x);
+  for (size_t first = 0; first < x.size(); first += 64 * 16) {
+    expect_quantized_as_on_cpu(std::vector<TypeParam>(
+        x.begin() + static_cast<ptrdiff_t>(first), x.begin() + static_cast<ptrdiff_t>(first) + 63));
+  }
 }
 
 TYPED_TEST(Nf4Cuda, PicksTheNearestValue) {
@@ -165,13 +182,13 @@ TEST(Nf4CudaNested, QuantizesScalesAsTheCpuDoes) {
   const float* cpu_map = kernels::cpu::nf4_nested_map();
   const GuardedBuffer<float> map(std::vector<float>(cpu_map, cpu_map + 256));
   // Below one row of the sum, one group, several groups (of 8,192), one past them.
-  for (size_t num_blocks : {1, 9, 31, 257, 8192, 8192 * 17 + 32 * 19 + 13}) {
+  for (size_t num_blocks : {1, 9, 31, 257, 8192, 8192 * 3 + 77, 8192 * 33 + 32 * 19 + 13}) {
     std::vector<float> absmax = random_weights<float>(num_blocks, 3);
     for (float& value : absmax) value = std::fabs(value) + 0.01f;
     const Nf4NestedScales expected = nest_on_cpu(absmax);
     const GuardedBuffer<float> input(absmax);
     for (const emulation::Schedule& schedule : emulation::kSchedules) {
-      if (num_blocks > 10000 && schedule.order != emulation::Order::kReverse) continue;  // seconds
+      if (num_blocks > 100000 && schedule.order != emulation::Order::kReverse) continue;  // seconds
       Device device(schedule);
       GuardedBuffer<uint8_t> codes(num_blocks);
       GuardedBuffer<float> nested_absmax(expected.absmax.size());
