@@ -9,7 +9,8 @@
 // `stream` and return. Nothing here allocates. Results depend on neither threads nor processor.
 //
 // Source: QLoRA, https://arxiv.org/abs/2305.14314. The bytes are those of bitsandbytes 0.50 on a
-// CPU, block scales clamped at 1e-38 included; tests/kernels/nf4_golden_test.cpp lists what differs.
+// CPU, block scales clamped at 1e-38 included; tests/kernels/nf4_golden_test.cpp lists what
+// differs.
 #pragma once
 
 #include <cstdint>

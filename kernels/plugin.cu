@@ -1,9 +1,9 @@
 // The facts that librung_cuda.so tells about itself. No kernels here.
-#include "kernels/plugin.h"
-
 #include <cuda_runtime_api.h>
 
 #include <string>
+
+#include "kernels/plugin.h"
 
 namespace {
 
