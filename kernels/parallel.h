@@ -1,6 +1,8 @@
 // Loops over ranges with OpenMP's threads.
 #pragma once
 
+#include <omp.h>
+
 #include <algorithm>
 #include <cstdint>
 
@@ -18,12 +20,18 @@ void parallel_for(int64_t count, int64_t grain, const Body& body) {
   }
 }
 
-// The same for tasks of unequal cost: body(task) for every task in [0, count), handed out one by
-// one in order, so costly ones should come first.
-template <typename Body>
-void parallel_tasks(int64_t count, const Body& body) {
-#pragma omp parallel for schedule(dynamic, 1) if (count > 1)
-  for (int64_t task = 0; task < count; ++task) body(task);
+inline int max_threads() { return omp_get_max_threads(); }
+
+// For tasks of unequal cost: calls body(task, scratch) for every task in [0, count), handed out one
+// by one in order, so costly ones should come first. Each thread makes its scratch once.
+template <typename MakeScratch, typename Body>
+void parallel_tasks(int64_t count, const MakeScratch& make_scratch, const Body& body) {
+#pragma omp parallel if (count > 1)
+  {
+    const auto scratch = make_scratch();
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t task = 0; task < count; ++task) body(task, scratch);
+  }
 }
 
 // Rows that make a piece worth a thread's while: about 32 Ki elements.

@@ -1,0 +1,122 @@
+#include "kernels/attention_pack.h"
+
+#include <cstdlib>
+#include <new>
+
+#include "kernels/attention_tile.h"
+#include "kernels/simd.h"
+
+namespace rung::kernels::cpu {
+
+namespace {
+
+template <typename T>
+RUNG_SIMD_CLONES void load_row(const T* x, int64_t n, float factor, float* out, int64_t padded) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) out[i] = to_float(x[i]) * factor;
+  for (int64_t i = n; i < padded; ++i) out[i] = 0.0f;
+}
+
+// Rows of a tensor lie on different pages, where the processor's own prefetching does not reach.
+// Addresses behind the tensor's end do no harm.
+constexpr int64_t kPrefetchRows = 8;
+
+template <typename T>
+void prefetch_row(const T* x, int64_t n) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  for (int64_t i = 0; i < n; i += kLine) __builtin_prefetch(x + i);
+}
+
+template <typename T>
+RUNG_SIMD_CLONES void store_row(const float* x, int64_t n, float factor, T* out) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) out[i] = from_float<T>(x[i] * factor);
+}
+
+RUNG_SIMD_CLONES void add_row(const float* x, int64_t n, float factor, float* out) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) out[i] += x[i] * factor;
+}
+
+template <typename T>
+RUNG_SIMD_CLONES float dot(const T* a, const T* b, int64_t n) {
+  float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < n; ++i) sum += to_float(a[i]) * to_float(b[i]);
+  return sum;
+}
+
+}  // namespace
+
+template <typename T>
+void load_tile(const HeadRows<const T>& x, int64_t first, int64_t rows, float factor, float* tile,
+               int64_t tile_stride) {
+  for (int64_t row = 0; row < rows; ++row) {
+    prefetch_row(x.row(first + row + kPrefetchRows), x.head_dim);
+    load_row(x.row(first + row), x.head_dim, factor, tile + row * tile_stride, tile_stride);
+  }
+}
+
+template <typename T>
+void store_tile(const float* tile, int64_t tile_stride, const float* factors, int64_t first,
+                int64_t rows, const HeadRows<T>& x) {
+  for (int64_t row = 0; row < rows; ++row) {
+    store_row(tile + row * tile_stride, x.head_dim, factors[row], x.row(first + row));
+  }
+}
+
+void add_tile(const float* tile, int64_t tile_stride, float factor, int64_t first, int64_t rows,
+              const HeadRows<float>& x) {
+  for (int64_t row = 0; row < rows; ++row) {
+    add_row(tile + row * tile_stride, x.head_dim, factor, x.row(first + row));
+  }
+}
+
+RUNG_SIMD_CLONES void transpose_tile(const float* tile, int64_t tile_stride, int64_t rows,
+                                     int64_t columns, float* out, int64_t out_stride) {
+  constexpr int64_t kStrip = 16;  // one cache line of `out`
+  for (int64_t row = 0; row < rows; row += kStrip) {
+    const float* from = tile + row * tile_stride;
+    const int64_t count = rows - row < kStrip ? rows - row : kStrip;
+    for (int64_t column = 0; column < columns; ++column) {
+      float* to = out + column * out_stride + row;
+      if (count == kStrip) {
+        for (int64_t i = 0; i < kStrip; ++i) to[i] = from[i * tile_stride + column];
+      } else {
+        for (int64_t i = 0; i < count; ++i) to[i] = from[i * tile_stride + column];
+        for (int64_t i = count; i < kStrip; ++i) to[i] = 0.0f;
+      }
+    }
+  }
+}
+
+template <typename T>
+void dot_rows(const HeadRows<const T>& a, const HeadRows<const T>& b, int64_t rows, float* dots) {
+  for (int64_t row = 0; row < rows; ++row) dots[row] = dot(a.row(row), b.row(row), a.head_dim);
+}
+
+TileBuffer::TileBuffer(int64_t num_floats)
+    : data_(static_cast<float*>(std::aligned_alloc(
+          kAlignment * sizeof(float), static_cast<size_t>(padded(num_floats)) * sizeof(float)))),
+      next_(data_.get()) {
+  if (data_ == nullptr) throw std::bad_alloc();
+}
+
+float* TileBuffer::take(int64_t num_floats) {
+  float* taken = next_;
+  next_ += padded(num_floats);
+  return taken;
+}
+
+void TileBuffer::Free::operator()(float* data) const { std::free(data); }
+
+template void load_tile(const HeadRows<const float>&, int64_t, int64_t, float, float*, int64_t);
+template void load_tile(const HeadRows<const bf16>&, int64_t, int64_t, float, float*, int64_t);
+template void store_tile(const float*, int64_t, const float*, int64_t, int64_t,
+                         const HeadRows<float>&);
+template void store_tile(const float*, int64_t, const float*, int64_t, int64_t,
+                         const HeadRows<bf16>&);
+template void dot_rows(const HeadRows<const float>&, const HeadRows<const float>&, int64_t, float*);
+template void dot_rows(const HeadRows<const bf16>&, const HeadRows<const bf16>&, int64_t, float*);
+
+}  // namespace rung::kernels::cpu
