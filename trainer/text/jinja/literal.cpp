@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 
 #include "text/jinja/failure.h"
 #include "text/jinja/unicode.h"
@@ -50,6 +51,13 @@ std::string without_underscores(std::string_view text) {
   std::string digits(text);
   std::erase(digits, '_');
   return digits;
+}
+
+// A float literal that no double holds: infinite, or zero where its exponent is negative.
+double out_of_range(const std::string& digits) {
+  return digits.find("e-") != std::string::npos || digits.find("E-") != std::string::npos
+             ? 0.0
+             : std::numeric_limits<double>::infinity();
 }
 
 int base_of(std::string_view text) {
@@ -136,7 +144,7 @@ NumberLiteral read_number(std::string_view text, bool after_dot) {
     const std::string digits = without_underscores(text.substr(0, end));
     double number = 0.0;
     const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    if (result.ec != std::errc()) return {};
+    if (result.ec == std::errc::result_out_of_range) number = out_of_range(digits);
     return {Value::real(number), end};
   }
   // Python has no octal by leading zeros: "007" is 0, 0 and 7.

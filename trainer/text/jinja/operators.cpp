@@ -342,8 +342,7 @@ Value slice(Runtime& runtime, const Value& object, const Slice& slice) {
   const bool sliceable =
       object.is_list() || object.is_tuple() ||
       (object.is_sequence() && object.as_sequence().kind == SequenceKind::kRange);
-  if (!sliceable)
-    return Value::undefined(fmt::format("{} object has no slices", object.type_name()));
+  if (!sliceable) throw Failure(fmt::format("a {} cannot be sliced", object.type_name()));
   const Values& items = object.as_sequence().items;
   const Range range = resolve(slice, static_cast<int64_t>(items.size()));
   runtime.charge(static_cast<size_t>(range.count));

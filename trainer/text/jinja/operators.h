@@ -22,7 +22,7 @@ struct Slice {
   std::optional<int64_t> stop;
   std::optional<int64_t> step;
 };
-// object[start:stop:step]; undefined for what cannot be sliced.
+// object[start:stop:step]; fails for what cannot be sliced.
 Value slice(Runtime& runtime, const Value& object, const Slice& slice);
 
 // The values a loop over `value` sees: items, keys of a dict, characters of a string. Uses up an

@@ -10,8 +10,7 @@ std::vector<std::string_view> split_words_left(std::string_view text, int64_t ma
   text = strip(text, "", Side::kLeft);
   while (!text.empty()) {
     if (max_splits >= 0 && static_cast<int64_t>(words.size()) >= max_splits) {
-      // What is left keeps its inner white space, but not that at its end.
-      words.push_back(strip(text, "", Side::kRight));
+      words.push_back(text);  // with the white space at its end
       break;
     }
     size_t end = 0;
@@ -32,7 +31,7 @@ std::vector<std::string_view> split_words_right(std::string_view text, int64_t m
   text = strip(text, "", Side::kRight);
   while (!text.empty()) {
     if (static_cast<int64_t>(words.size()) >= max_splits) {
-      words.push_back(strip(text, "", Side::kLeft));
+      words.push_back(text);  // with the white space at its beginning
       break;
     }
     size_t begin = text.size();

@@ -18,36 +18,46 @@ bool is_cased(char32_t c) {
 
 struct FullMapping {
   char32_t from;
-  std::string_view to;
+  std::string_view upper;
+  std::string_view title;
 };
 
-// Upper cases of more than one character (Unicode SpecialCasing.txt, the unconditional Latin,
-// Greek and Armenian ones).
-constexpr std::array kFullUpper = {
-    FullMapping{0x00df, "SS"},      FullMapping{0x0149, "\u02bcN"},
-    FullMapping{0x01f0, "J\u030c"}, FullMapping{0x0587, "\u0535\u0552"},
-    FullMapping{0xfb00, "FF"},      FullMapping{0xfb01, "FI"},
-    FullMapping{0xfb02, "FL"},      FullMapping{0xfb03, "FFI"},
-    FullMapping{0xfb04, "FFL"},     FullMapping{0xfb05, "ST"},
-    FullMapping{0xfb06, "ST"},
-};
+// Letters whose other cases are more than one character (Unicode SpecialCasing.txt, the
+// unconditional Latin and Armenian ones).
+constexpr auto kFullMappings = std::to_array<FullMapping>({
+    {0x00df, "SS", "Ss"},
+    {0x0149, "\u02bcN", "\u02bcN"},
+    {0x01f0, "J\u030c", "J\u030c"},
+    {0x0587, "\u0535\u0552", "\u0535\u0582"},
+    {0xfb00, "FF", "Ff"},
+    {0xfb01, "FI", "Fi"},
+    {0xfb02, "FL", "Fl"},
+    {0xfb03, "FFI", "Ffi"},
+    {0xfb04, "FFL", "Ffl"},
+    {0xfb05, "ST", "St"},
+    {0xfb06, "ST", "St"},
+});
+
+const FullMapping* full_mapping(char32_t c) {
+  const auto* found = std::find_if(kFullMappings.begin(), kFullMappings.end(),
+                                   [&](const FullMapping& mapping) { return mapping.from == c; });
+  return found == kFullMappings.end() ? nullptr : found;
+}
 
 void append_upper(std::string& out, char32_t c) {
-  for (const FullMapping& mapping : kFullUpper) {
-    if (mapping.from == c) {
-      out += mapping.to;
-      return;
-    }
+  if (const FullMapping* mapping = full_mapping(c)) {
+    out += mapping->upper;
+  } else {
+    append_utf8(out, static_cast<char32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(c))));
   }
-  append_utf8(out, static_cast<char32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(c))));
 }
 
 void append_title(std::string& out, char32_t c) {
-  if (c == 0x00df) {
-    out += "Ss";
-    return;
+  if (const FullMapping* mapping = full_mapping(c)) {
+    out += mapping->title;
+  } else {
+    append_utf8(out, static_cast<char32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(c))));
   }
-  append_utf8(out, static_cast<char32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(c))));
 }
 
 // A sigma at the end of a word has its own small form.
