@@ -44,7 +44,7 @@ WRITTEN_TRAIN = [
     ("A-6650, the Sprout Planter: box came full of somebody's books. Nice books, but still. No hurry with "
      "the swap. Greta Vogel", "Sprout Planter", "shipping", "low", "A-6650", "Greta Vogel"),
     ("I'm Emeka Santos. New phone, new number, and the Wren Alarm app wants a code from the old one. "
-     "Please help me in this week.", "Wren Alarm", "account", "medium", None, "Emeka Santos"),
+     "I would like that fixed this week.", "Wren Alarm", "account", "medium", None, "Emeka Santos"),
 ]
 WRITTEN_HELD_OUT = [
     ("The Ember Heater is sparking. Order A-3316. Tell me right now if it is safe! Ida Frost",

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/random.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_dir.h"
 
@@ -123,6 +124,34 @@ TEST(RecordReader, RefusesAnEndlessRecord) {
   const auto path = folder.write("data.jsonl", "{}\n" + text);
   expect_error(ExitCode::kConfig, "too long: expected at most 64 MiB", [&] { read_all(path); });
   expect_error(ExitCode::kConfig, "data.jsonl:2)", [&] { read_all(path); });
+}
+
+// One to four bytes of `text` replaced, removed or doubled.
+std::string damage(std::string text, const CounterRandom& random) {
+  const uint64_t num_changes = 1 + random.below(0, 4);
+  for (uint64_t change = 0; change < num_changes && !text.empty(); ++change) {
+    const size_t at = random.below(3 * change + 1, text.size());
+    const uint64_t kind = random.below(3 * change + 2, 3);
+    if (kind == 0) text[at] = static_cast<char>(random.below(3 * change + 3, 256));
+    if (kind == 1) text.erase(at, 1);
+    if (kind == 2) text.insert(at, 1, text[at]);
+  }
+  return text;
+}
+
+TEST(RecordReader, AnswersDamagedTextWithAnError) {
+  const TempDir folder;
+  for (const char* sound : {"{\"a\":[1,{\"b\":\"\\u00e9\\\"\"}]}\n{\"n\":-1e3}\n",
+                            "[{\"a\":[1,{\"b\":\"]\\\"\"}]},\n {\"n\":null}]\n"}) {
+    for (uint64_t i = 0; i < 1500; ++i) {
+      const auto path = folder.write("data.json", damage(sound, CounterRandom(i, 0)));
+      try {
+        read_all(path);
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ExitCode::kConfig) << error.what();
+      }
+    }
+  }
 }
 
 TEST(RecordReader, SaysThatAFileIsAbsent) {
