@@ -26,7 +26,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models/smollm2-135m-instruct"
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 BETA1 = 0.9
-RATE = 5e-4
+RATE = 2e-4
 BASES = ("dense", "nf4", "nf4-double")
 
 

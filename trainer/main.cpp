@@ -1,7 +1,6 @@
 // The verb table of rung.
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
-#include <torch/headeronly/version.h>
 
 #include <array>
 #include <cstdio>
@@ -12,7 +11,6 @@
 
 #include "base/config.h"
 #include "base/error.h"
-#include "base/version.h"
 #include "command/command_line.h"
 #include "command/data.h"
 #include "command/eval.h"
@@ -21,6 +19,7 @@
 #include "command/inspect.h"
 #include "command/merge.h"
 #include "command/train.h"
+#include "command/version.h"
 #include "memory/counting_allocator.h"
 
 namespace rung {
@@ -76,7 +75,7 @@ int dispatch(int argc, char** argv) {
   const std::string_view name = argv[1];
   if (name == "help" || name == "--help" || name == "-h") return run_help(argc - 1, argv + 1);
   if (name == "--version") {
-    command::print(fmt::format("rung {} ({}), LibTorch {}\n", kVersion, kCommit, TORCH_VERSION));
+    command::print(command::version_text());
     return static_cast<int>(ExitCode::kOk);
   }
   for (const Verb& verb : kVerbs) {

@@ -4,8 +4,9 @@
 #include <c10/core/CPUAllocator.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdlib>
-#include <map>
+#include <deque>
 #include <mutex>
 #include <new>
 
@@ -13,7 +14,7 @@ namespace rung::memory {
 namespace {
 
 constexpr int64_t kMapFrom = int64_t{1} << 20;      // bytes: larger blocks are mapped
-constexpr int64_t kKeepAtMost = int64_t{96} << 20;  // bytes of freed mapped blocks kept for reuse
+constexpr int64_t kKeepAtMost = int64_t{256} << 20;  // bytes of freed mapped blocks kept for reuse
 constexpr int64_t kHugePagesFrom = int64_t{4}
                                    << 20;  // bytes: ask for huge pages, fewer faults and TLB misses
 
@@ -32,39 +33,39 @@ BlockHeader* header_of(void* data) {
   return reinterpret_cast<BlockHeader*>(static_cast<std::byte*>(data) - kAlignment);
 }
 
-// Freed mapped blocks by size.
+// Freed mapped blocks, the latest first. Few enough (tens) to be searched one by one.
 class MappedBlocks {
  public:
+  // A kept block of exactly this size, or null.
   void* take(int64_t bytes) {
     const std::lock_guard lock(mutex_);
-    const auto found = kept_.find(bytes);
+    const auto found = std::ranges::find(kept_, bytes, &Kept::bytes);
     if (found == kept_.end()) return nullptr;
-    void* block = found->second;
-    kept_.erase(found);
+    void* block = found->block;
     kept_bytes_ -= bytes;
+    kept_.erase(found);
     return block;
   }
 
-  // Keeps the block, or returns false where enough are kept already.
-  bool keep(void* block, int64_t bytes) {
+  // Keeps the block; the oldest ones make room for it.
+  void keep(void* block, int64_t bytes) {
     const std::lock_guard lock(mutex_);
-    if (kept_bytes_ + bytes > kKeepAtMost) return false;
-    kept_.emplace(bytes, block);
+    kept_.push_front({block, bytes});
     kept_bytes_ += bytes;
-    return true;
-  }
-
-  // Makes room for sizes of another phase by returning everything kept.
-  void release_all() {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [bytes, block] : kept_) munmap(block, static_cast<size_t>(bytes));
-    kept_.clear();
-    kept_bytes_ = 0;
+    while (kept_bytes_ > kKeepAtMost) {
+      munmap(kept_.back().block, static_cast<size_t>(kept_.back().bytes));
+      kept_bytes_ -= kept_.back().bytes;
+      kept_.pop_back();
+    }
   }
 
  private:
+  struct Kept {
+    void* block;
+    int64_t bytes;
+  };
   std::mutex mutex_;
-  std::multimap<int64_t, void*> kept_;
+  std::deque<Kept> kept_;
   int64_t kept_bytes_ = 0;
 };
 
@@ -82,18 +83,12 @@ void* map_block(int64_t bytes) {
   return block;
 }
 
-void unmap_block(void* block, int64_t bytes) {
-  if (mapped_blocks().keep(block, bytes)) return;
-  mapped_blocks().release_all();
-  if (!mapped_blocks().keep(block, bytes)) munmap(block, static_cast<size_t>(bytes));
-}
-
 void free_block(void* data) {
   if (data == nullptr) return;
   BlockHeader* header = header_of(data);
   cpu_counter().remove(header->counted, header->component);
   if (header->mapped > 0) {
-    unmap_block(header, header->mapped);
+    mapped_blocks().keep(header, header->mapped);
   } else {
     std::free(header);
   }
