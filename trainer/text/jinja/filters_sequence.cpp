@@ -87,7 +87,8 @@ Value extreme(Runtime& runtime, const Value& input, const Arguments& arguments, 
   return items[best];
 }
 
-Arguments without_first(const Arguments& arguments, size_t count) {
+Arguments without_first(Runtime& runtime, const Arguments& arguments, size_t count) {
+  runtime.charge(arguments.positional.size());
   Arguments rest;
   rest.positional.assign(arguments.positional.begin() + static_cast<std::ptrdiff_t>(count),
                          arguments.positional.end());
@@ -113,7 +114,7 @@ Value select_items(Runtime& runtime, const Value& input, const Arguments& argume
   const Value path = first == 1 ? arguments.positional[0] : Value();
   const bool has_test = arguments.positional.size() > first;
   const TestFunction test = has_test ? find_test(name_argument(arguments, first)) : nullptr;
-  const Arguments rest = has_test ? without_first(arguments, first + 1) : Arguments{};
+  const Arguments rest = has_test ? without_first(runtime, arguments, first + 1) : Arguments{};
   Values kept;
   for (const Value& item : iterate(runtime, input)) {
     const Value value = get_path(runtime, item, path);
@@ -279,7 +280,7 @@ Value filter_map(Runtime& runtime, const Value& input, const Arguments& argument
     return map_attribute(runtime, input, arguments);
   }
   const FilterFunction filter = find_filter(name_argument(arguments, 0));
-  const Arguments rest = without_first(arguments, 1);
+  const Arguments rest = without_first(runtime, arguments, 1);
   Values mapped;
   for (const Value& item : iterate(runtime, input)) mapped.push_back(filter(runtime, item, rest));
   return iterator(std::move(mapped));
