@@ -49,6 +49,7 @@ int run_train(int argc, char** argv) {
   const ExitCode code =
       training::train({.config = std::move(loaded.config),
                        .resume = resume_choice((*parsed)["resume"].as<std::string>()),
+                       .explicit_keys = std::move(loaded.explicit_keys),
                        .notes = std::move(loaded.notes)},
                       std::cerr);
   if (code == ExitCode::kOk) {

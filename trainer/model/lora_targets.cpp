@@ -4,10 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <regex>
-#include <set>
 
 #include "base/error.h"
+#include "text/regex.h"
 
 namespace rung::model {
 namespace {
@@ -52,18 +51,20 @@ std::vector<std::string> match_list(const std::vector<std::string>& names,
   return matched;
 }
 
+text::Regex full_match(const std::string& pattern) {
+  try {
+    return text::Regex("\\A(?:" + pattern + ")\\z", "lora_target_modules");
+  } catch (const Error& error) {
+    throw Error(ExitCode::kConfig, error.parts());  // a key of the user's, not a damaged file
+  }
+}
+
 std::vector<std::string> match_regex(const std::string& pattern,
                                      const std::vector<std::string>& linears) {
+  const text::Regex regex = full_match(pattern);
   std::vector<std::string> matched;
-  try {
-    const std::regex regex(pattern, std::regex::ECMAScript);
-    for (const std::string& linear : linears) {
-      if (std::regex_match(linear, regex)) matched.push_back(linear);
-    }
-  } catch (const std::regex_error& error) {
-    throw Error(ExitCode::kConfig, {.what = "lora_target_modules is no valid regular expression",
-                                    .got = pattern,
-                                    .hint = error.what()});
+  for (const std::string& linear : linears) {
+    if (!regex.find_all(linear).empty()) matched.push_back(linear);
   }
   if (matched.empty()) {
     throw Error(ExitCode::kConfig,

@@ -25,6 +25,21 @@ struct BlockRecord {
   at::Tensor output;
 };
 
+// `batch` with a document of its own at the end that nothing is learnt from, so that the number of
+// tokens suits the GEMMs; the batch itself where it does already.
+data::MicroBatch with_padding(data::MicroBatch batch, const ops::Precision& precision) {
+  const int64_t multiple = ops::row_multiple(precision);
+  const int64_t missing = (multiple - batch.num_tokens() % multiple) % multiple;
+  if (missing == 0) return batch;
+  const auto size = static_cast<size_t>(batch.num_tokens() + missing);
+  batch.input_ids.resize(size, 0);
+  batch.targets.resize(size, data::kIgnore);
+  batch.positions.resize(size, 0);
+  batch.cu_seqlens.push_back(static_cast<int32_t>(size));
+  batch.documents.push_back(-1);
+  return batch;
+}
+
 // Makes the graph of one block, rooted in a fresh leaf.
 BlockRecord record_block(const Block& block, int64_t index, const at::Tensor& x,
                          PassContext& context, ops::Output output) {
@@ -147,9 +162,10 @@ PassContext Transformer::batch_context(const data::MicroBatch& batch) const {
   return context;
 }
 
-double Transformer::train(const data::MicroBatch& batch, float grad_scale, int64_t num_recomputed,
-                          const DropoutSeed& dropout) {
+double Transformer::train(const data::MicroBatch& documents, float grad_scale,
+                          int64_t num_recomputed, const DropoutSeed& dropout) {
   const c10::NoGradGuard no_grad;
+  const data::MicroBatch batch = with_padding(documents, precision_);
   PassContext context = batch_context(batch);
   if (blocks_.front().qkv.dropout > 0.0) {
     context.dropout_rows = dropout_row_keys(batch, dropout);
@@ -182,8 +198,9 @@ double Transformer::train(const data::MicroBatch& batch, float grad_scale, int64
   return loss.loss_sum;
 }
 
-double Transformer::loss(const data::MicroBatch& batch) const {
+double Transformer::loss(const data::MicroBatch& documents) const {
   const c10::NoGradGuard no_grad;
+  const data::MicroBatch batch = with_padding(documents, precision_);
   PassContext context = batch_context(batch);
   const at::Tensor x = forward(embed(batch.input_ids), context);
   return ops::head_loss(x, head_, batch.targets, {.precision = precision_}).loss_sum;

@@ -68,10 +68,10 @@ class Transformer {
   // Forward and backward of one micro-batch: adds to adapter().gradients(). num_recomputed: the
   // first so many blocks keep only their input. grad_scale: d(step loss) / d(token loss). Returns
   // the sum of the token losses.
-  double train(const data::MicroBatch& batch, float grad_scale, int64_t num_recomputed,
+  double train(const data::MicroBatch& documents, float grad_scale, int64_t num_recomputed,
                const DropoutSeed& dropout);
   // Sum of the token losses, without gradients or dropout.
-  double loss(const data::MicroBatch& batch) const;
+  double loss(const data::MicroBatch& documents) const;
 
  private:
   PassContext batch_context(const data::MicroBatch& batch) const;

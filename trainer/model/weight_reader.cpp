@@ -98,9 +98,8 @@ FrozenWeight WeightReader::quantized(const std::string& name, int64_t out_featur
         in_features);
   }
   const auto stored = folder_->nf4_weights().find(name);
-  Nf4Tensors tensors = stored != folder_->nf4_weights().end()
-                           ? read_bnb(stored->second)
-                           : quantize_pieces(name, num_elements);
+  Nf4Tensors tensors = stored != folder_->nf4_weights().end() ? read_bnb(stored->second)
+                                                              : quantize_pieces(name, num_elements);
   return FrozenWeight::from_nf4(std::move(tensors), out_features, in_features);
 }
 

@@ -37,6 +37,15 @@ Rows supervised_rows(std::span<const int32_t> targets) {
   return rows;
 }
 
+// `index` with its first entry repeated until the number of rows suits the GEMMs.
+std::vector<int32_t> with_padding(std::span<const int32_t> index, const Precision& precision) {
+  const int64_t multiple = row_multiple(precision);
+  const auto count = static_cast<int64_t>(index.size());
+  std::vector<int32_t> padded(index.begin(), index.end());
+  padded.resize(static_cast<size_t>((count + multiple - 1) / multiple * multiple), index.front());
+  return padded;
+}
+
 // Calls f(first, tile [rows, hidden] in the GEMM dtype) for the head's vocabulary range by range,
 // so that a head in another dtype is never widened whole.
 template <typename F>
@@ -108,16 +117,19 @@ HeadLoss head_loss(const at::Tensor& x, const Head& head, std::span<const int32_
     const std::span index = std::span(rows.index).subspan(static_cast<size_t>(first), count);
     const std::span chunk_targets =
         std::span(rows.targets).subspan(static_cast<size_t>(first), count);
-    const at::Tensor chunk_x = gather_rows(x, index);
+    const at::Tensor chunk_x = gather_rows(x, with_padding(index, options.precision));
     const StagedInput staged = stage_forward(head.norm, chunk_x, options.precision);
     at::Tensor logits = at::empty({chunk_x.size(0), vocab}, staged.h.options());
     compute_logits(logits, staged.h, head.weight);
-    result.loss_sum += cross_entropy_(logits, chunk_targets, options.grad_scale);
+    const auto rows_used = static_cast<int64_t>(count);
+    at::Tensor used = logits.narrow(0, 0, rows_used);
+    result.loss_sum += cross_entropy_(used, chunk_targets, options.grad_scale);
     if (!options.grad_scale) continue;
+    if (!logits.is_meta()) logits.narrow(0, rows_used, logits.size(0) - rows_used).zero_();
     at::Tensor dh = at::empty(staged.h.sizes(), staged.h.options());
     compute_dh(dh, logits, head.weight);
-    scatter_rows(result.dx, index,
-                 stage_backward(head.norm, dh, chunk_x, staged.rstd, options.precision));
+    const at::Tensor dx = stage_backward(head.norm, dh, chunk_x, staged.rstd, options.precision);
+    scatter_rows(result.dx, index, dx.narrow(0, 0, rows_used));
   }
   return result;
 }

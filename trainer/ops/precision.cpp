@@ -2,6 +2,10 @@
 
 namespace rung::ops {
 
+int64_t row_multiple(const Precision& precision) {
+  return precision.gemm == c10::kBFloat16 ? 64 : 1;
+}
+
 bool cpu_has_bf16_gemm() { return __builtin_cpu_supports("avx512bf16") != 0; }
 
 Precision precision_for(c10::ScalarType compute) {

@@ -3,6 +3,8 @@
 
 #include <c10/core/ScalarType.h>
 
+#include <cstdint>
+
 namespace rung::ops {
 
 // compute: dtype of activations and of gradients between operators (bf16 or fp32).
@@ -14,6 +16,10 @@ struct Precision {
   c10::ScalarType compute = c10::kFloat;
   c10::ScalarType gemm = c10::kFloat;
 };
+
+// What the number of rows of a bf16 GEMM is rounded up to on a CPU: oneDNN keeps a compiled
+// primitive, over a MiB that no allocator sees, for every distinct shape. 1 where GEMMs are fp32.
+int64_t row_multiple(const Precision& precision);
 
 // Whether the CPU multiplies bf16 matrices natively (AVX512-bf16 or AMX).
 bool cpu_has_bf16_gemm();

@@ -315,7 +315,7 @@ ExitCode recorded(const fs::path& output_dir, RunRecord& record, PhasePeaks& pea
 }  // namespace
 
 ExitCode train(const TrainRequest& request, std::ostream& log) {
-  const RunConfig& config = request.config;
+  const RunConfig config = with_starting_adapter(request.config, request.explicit_keys);
   for (const std::string& note : request.notes) fmt::print(log, "note: {}\n", note);
   const int64_t limit = apply_machine_settings(config);
   const DirLock lock(config.output_dir);

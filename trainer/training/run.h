@@ -2,6 +2,7 @@
 #pragma once
 
 #include <iosfwd>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,8 @@ namespace rung::training {
 struct TrainRequest {
   RunConfig config;
   ResumeChoice resume;
-  std::vector<std::string> notes;  // of loading the configuration, printed first
+  std::set<std::string> explicit_keys;  // those the user set (base/config.h)
+  std::vector<std::string> notes;       // of loading the configuration, printed first
 };
 
 // Trains and returns kOk, or kStopped after Ctrl-C or SIGTERM with a checkpoint saved. Progress

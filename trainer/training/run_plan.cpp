@@ -28,6 +28,25 @@ int64_t choose_recompute(const RunConfig& config, const fit::StepShape& shape, i
   return num_blocks;
 }
 
+// Rows of one document each, full to the last token, every token learnt: no packing makes a larger
+// micro-batch. Rows that the data cannot fill are left out.
+data::MicroBatch full_rows(const RunConfig& config, std::span<const data::Example> examples) {
+  int64_t tokens_left = 0;
+  for (const data::Example& example : examples) tokens_left += example.num_tokens();
+  data::Example row;
+  std::vector<data::Example> rows;
+  for (int64_t i = 0; i < config.micro_batch_size && tokens_left > 0; ++i) {
+    const int64_t length = std::min(config.sequence_len, tokens_left);
+    row.input_ids.assign(static_cast<size_t>(length), 0);
+    row.labels = row.input_ids;
+    rows.push_back(row);
+    tokens_left -= length;
+  }
+  std::vector<int64_t> all(rows.size());
+  std::iota(all.begin(), all.end(), int64_t{0});
+  return data::make_micro_batch(rows, all);
+}
+
 }  // namespace
 
 data::LoaderOptions loader_options(const RunConfig& config) {
@@ -40,25 +59,14 @@ data::LoaderOptions loader_options(const RunConfig& config) {
 }
 
 data::StepBatch largest_step(const RunConfig& config, std::span<const data::Example> examples) {
+  if (config.sample_packing) return {.micro_batches = {full_rows(config, examples)}};
   std::vector<int64_t> order(examples.size());
   std::iota(order.begin(), order.end(), int64_t{0});
   std::ranges::stable_sort(order, std::ranges::greater{}, [&](int64_t i) {
     return examples[static_cast<size_t>(i)].num_tokens();
   });
-  // A packed row holds at most sequence_len tokens; the longest examples first fill it fastest.
-  const int64_t most_tokens = config.micro_batch_size * config.sequence_len;
-  std::vector<int64_t> chosen;
-  int64_t tokens = 0;
-  for (const int64_t i : order) {
-    const int64_t more = examples[static_cast<size_t>(i)].num_tokens();
-    const bool full = config.sample_packing
-                          ? tokens >= most_tokens
-                          : static_cast<int64_t>(chosen.size()) == config.micro_batch_size;
-    if (full) break;
-    chosen.push_back(i);
-    tokens += more;
-  }
-  return {.micro_batches = {data::make_micro_batch(examples, chosen)}};
+  order.resize(std::min(order.size(), static_cast<size_t>(config.micro_batch_size)));
+  return {.micro_batches = {data::make_micro_batch(examples, order)}};
 }
 
 RunPlan plan_run(const RunConfig& config, const format::ModelConfig& model,

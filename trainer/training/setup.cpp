@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/config.h"
 #include "base/error.h"
 #include "base/units.h"
 #include "memory/counting_allocator.h"
@@ -103,6 +104,29 @@ model::ModelOptions model_options(const RunConfig& config, const format::ModelCo
   return {.compute = bf16 ? c10::kBFloat16 : c10::kFloat,
           .base = base_format(config, model),
           .max_positions = config.sequence_len};
+}
+
+RunConfig with_starting_adapter(RunConfig config, const std::set<std::string>& explicit_keys) {
+  if (config.lora_model_dir.empty()) return config;
+  const format::AdapterConfig saved = format::read_adapter_config(config.lora_model_dir);
+  RunConfig resolved = config;
+  resolved.lora_r = saved.r;
+  resolved.lora_alpha = saved.lora_alpha;
+  resolved.use_rslora = saved.use_rslora;
+  resolved.lora_target_modules =
+      saved.target_regex.empty()
+          ? TargetModules{.mode = TargetModules::Mode::kList, .names = saved.target_modules}
+      : saved.target_regex == "all-linear"
+          ? TargetModules{.mode = TargetModules::Mode::kAllLinear}
+          : TargetModules{.mode = TargetModules::Mode::kRegex, .regex = saved.target_regex};
+  for (const std::string& key : changed_keys(config, resolved)) {
+    if (!explicit_keys.contains(key)) continue;
+    throw Error(ExitCode::kConfig,
+                {.what = fmt::format("{} differs from the adapter in lora_model_dir", key),
+                 .hint = "leave the key out: it comes from the adapter",
+                 .where = config.lora_model_dir});
+  }
+  return resolved;
 }
 
 AdapterPlan plan_adapter(const RunConfig& config, const format::ModelConfig& model) {

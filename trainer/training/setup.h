@@ -3,6 +3,8 @@
 
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 
 #include "base/run_config.h"
 #include "data/dataset.h"
@@ -28,6 +30,10 @@ BaseModel open_base_model(const RunConfig& config);
 // ...) or for another device.
 model::ModelOptions model_options(const RunConfig& config, const format::ModelConfig& model);
 
+// `config` with rank, alpha, rslora and targets of the adapter in lora_model_dir, where one is
+// named. Throws Error kConfig where one of `explicit_keys` (what the user set) says otherwise.
+RunConfig with_starting_adapter(RunConfig config, const std::set<std::string>& explicit_keys);
+
 // Rank, scaling, targets: from the configuration, or from the adapter in lora_model_dir.
 struct AdapterPlan {
   format::AdapterConfig config;  // as it will be written
@@ -43,7 +49,8 @@ void attach_adapter(model::Transformer& model, const AdapterPlan& plan, const Ru
 // A saved adapter on a model that is only read: for evaluation, generation and merging.
 void attach_saved_adapter(model::Transformer& model, const format::AdapterFolder& adapter);
 
-// Inference: keeps dequantised weights resident where the memory limit leaves room for them twice over.
+// Inference: keeps dequantised weights resident where the memory limit leaves room for them twice
+// over.
 void use_resident_weights(model::Transformer& model);
 
 // Installs the memory limit of the configuration (or what is free) and the number of threads;
