@@ -21,7 +21,6 @@ namespace rung::kernels::cpu {
 namespace {
 
 constexpr int64_t kStripRows = 48;
-constexpr int64_t kKeys = 64;
 constexpr int64_t kRowsPerPiece = 16;
 constexpr float kLog2E = 1.44269504f;
 constexpr float kLn2 = 0.69314718f;
@@ -29,28 +28,32 @@ constexpr float kLn2 = 0.69314718f;
 struct Sizes {
   int64_t group;       // query heads to a key-value head
   int64_t queries;     // of a block
+  int64_t keys;        // of a block
   int64_t columns;     // of a tile of heads: head_dim padded
   int64_t stride;      // of a tile of heads
   int64_t key_stride;  // of a tile with a column per key
 };
 
+// The tiles take at most 500 KiB.
 Sizes sizes_of(const AttentionShape& shape) {
   const int64_t group = shape.num_heads / shape.num_kv_heads;
   const int64_t columns = padded_columns(shape.head_dim);
+  const int64_t keys = columns <= 128 ? 128 : 64;
   return {.group = group,
-          .queries = std::max<int64_t>(16, 192 / group),
+          .queries = std::max<int64_t>(16, 384 / group),
+          .keys = keys,
           .columns = columns,
           .stride = tile_stride(columns),
-          .key_stride = tile_stride(kKeys)};
+          .key_stride = tile_stride(keys)};
 }
 
 struct Tiles {
   explicit Tiles(const Sizes& s)
-      : buffer(3 * kKeys * s.stride + 2 * s.columns * s.key_stride +
-               kStripRows * (3 * s.stride + 2 * s.key_stride + 2)),
-        k(buffer.take(kKeys * s.stride)),
-        dk(buffer.take(kKeys * s.stride)),
-        dv(buffer.take(kKeys * s.stride)),
+      : buffer(3 * s.keys * s.stride + 2 * s.columns * s.key_stride +
+               kStripRows * (3 * s.stride + 2 * s.key_stride) + 2 * TileBuffer::padded(kStripRows)),
+        k(buffer.take(s.keys * s.stride)),
+        dk(buffer.take(s.keys * s.stride)),
+        dv(buffer.take(s.keys * s.stride)),
         k_transposed(buffer.take(s.columns * s.key_stride)),
         v_transposed(buffer.take(s.columns * s.key_stride)),
         q(buffer.take(kStripRows * s.stride)),
@@ -62,9 +65,9 @@ struct Tiles {
         dot(buffer.take(kStripRows)) {}
 
   TileBuffer buffer;
-  float* k;             // [kKeys, stride]
-  float* dk;            // [kKeys, stride]
-  float* dv;            // [kKeys, stride]; first a place for v
+  float* k;             // [keys, stride]
+  float* dk;            // [keys, stride]
+  float* dv;            // [keys, stride]; first a place for v
   float* k_transposed;  // [columns, key_stride]
   float* v_transposed;  // [columns, key_stride]
   float* q;             // [kStripRows, stride], scaled
@@ -215,7 +218,7 @@ class Backward {
   std::vector<Task> make_tasks() const {
     std::vector<Task> tasks;
     for (const AttentionSegment& segment : segments_) {
-      const int64_t key_blocks = (segment.num_k + kKeys - 1) / kKeys;
+      const int64_t key_blocks = (segment.num_k + sizes_.keys - 1) / sizes_.keys;
       const int64_t query_blocks = (segment.num_q + sizes_.queries - 1) / sizes_.queries;
       if (query_blocks == 0) continue;
       for (int64_t block = 0; block < key_blocks; ++block) {
@@ -234,10 +237,10 @@ class Backward {
     const AttentionSegment& segment = task.segment;
     const int64_t first_query = query_block * sizes_.queries;
     const int64_t queries = std::min(sizes_.queries, segment.num_q - first_query);
-    const int64_t first_key = task.key_block * kKeys;
+    const int64_t first_key = task.key_block * sizes_.keys;
     const int64_t hidden = segment.num_k - segment.num_q;
     if (first_key > hidden + first_query + queries - 1) return;
-    const int64_t keys = std::min(kKeys, segment.num_k - first_key);
+    const int64_t keys = std::min(sizes_.keys, segment.num_k - first_key);
     load_keys(task, first_key, keys, tiles);
     const int64_t rows = (first_query + queries) * sizes_.group;
     for (int64_t row = first_query * sizes_.group; row < rows; row += kStripRows) {

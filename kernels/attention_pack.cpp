@@ -1,3 +1,4 @@
+// Row loops of attention_pack.h, vectorised per instruction set.
 #include "kernels/attention_pack.h"
 
 #include <cstdlib>
