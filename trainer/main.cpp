@@ -1,11 +1,8 @@
 // The verb table of rung.
-#include <c10/util/Exception.h>
 #include <fmt/format.h>
 
 #include <array>
 #include <cstdio>
-#include <exception>
-#include <new>
 #include <string>
 #include <string_view>
 
@@ -21,6 +18,7 @@
 #include "command/train.h"
 #include "command/version.h"
 #include "memory/counting_allocator.h"
+#include "training/failure.h"
 
 namespace rung {
 namespace {
@@ -86,31 +84,16 @@ int dispatch(int argc, char** argv) {
                                  .hint = "`rung --help` lists them"});
 }
 
-int fail(ExitCode code, const std::string& message) {
-  fmt::print(stderr, "error: {}\n", message);
-  return static_cast<int>(code);
-}
-
 }  // namespace
 }  // namespace rung
 
 int main(int argc, char** argv) {
-  using rung::ExitCode;
   rung::memory::install_counting_allocators();
   try {
     return rung::dispatch(argc, argv);
-  } catch (const rung::Error& error) {
-    return rung::fail(error.code(), error.what());
-  } catch (const c10::OutOfMemoryError& error) {
-    return rung::fail(ExitCode::kDoesNotFit,
-                      std::string("out of memory: ") + error.what_without_backtrace() +
-                          "; lower micro_batch_size or sequence_len, or raise memory_limit");
-  } catch (const std::bad_alloc&) {
-    return rung::fail(ExitCode::kDoesNotFit, "out of memory");
-  } catch (const c10::Error& error) {
-    return rung::fail(ExitCode::kInternal,
-                      std::string("internal: ") + error.what_without_backtrace());
-  } catch (const std::exception& error) {
-    return rung::fail(ExitCode::kInternal, std::string("internal: ") + error.what());
+  } catch (...) {
+    const rung::training::Failure failure = rung::training::current_failure();
+    fmt::print(stderr, "error: {}\n", failure.message);
+    return static_cast<int>(failure.code);
   }
 }

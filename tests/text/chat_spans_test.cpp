@@ -126,6 +126,31 @@ TEST(ChatSpans, OfEmptyAnswersAreTheEndMarker) {
   EXPECT_EQ(learnt(kChatMl, chat({{"user", "a"}, {"assistant", ""}})), Texts{"<|im_end|>"});
 }
 
+// An EOS token behind the last turn only.
+TEST(ChatSpans, EndWithTheMarkerThatEveryTurnHas) {
+  const std::string eos_at_end =
+      "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>\n{% endfor %}"
+      "{% if add_generation_prompt %}<|assistant|>{% else %}</s>{% endif %}";
+  EXPECT_EQ(learnt(eos_at_end,
+                   chat({{"user", "a"}, {"assistant", "b"}, {"user", "c"}, {"assistant", "d"}})),
+            (Texts{"b<|end|>", "d<|end|>\n</s>"}));
+}
+
+// Thinking is opened for the last turn only, so that a turn looks different when it is the last.
+TEST(ChatSpans, TakeToolCallsOfEarlierTurns) {
+  const std::string source =
+      "{% for m in messages %}<|{{ m.role }}|>\n"
+      "{% if m.role == 'assistant' and loop.last %}<think>\n\n</think>\n\n{% endif %}"
+      "{{ m.content }}{% for c in m.tool_calls %}<call>{{ c.function | tojson }}</call>"
+      "{% endfor %}<|end|>\n{% endfor %}"
+      "{% if add_generation_prompt %}<|assistant|>\n{% endif %}";
+  const Json messages = Json::parse(R"([{"role": "user", "content": "a"},
+      {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "x": 1}}]},
+      {"role": "tool", "content": "2"}, {"role": "assistant", "content": "b"}])");
+  EXPECT_EQ(learnt(source, messages), (Texts{"<call>{\"name\": \"f\", \"x\": 1}</call><|end|>",
+                                             "<think>\n\n</think>\n\nb<|end|>"}));
+}
+
 TEST(ChatSpans, FailWhereTheTemplateDropsTheTurn) {
   const std::string keeps_last =
       "{{ messages[-1].content }}{% if add_generation_prompt %}>{% endif %}";

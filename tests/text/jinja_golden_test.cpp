@@ -37,8 +37,8 @@ void expect_like_jinja2(const Json& test) {
     EXPECT_TRUE(test.contains("raises")) << error.what();
     return;
   }
-  ASSERT_FALSE(test.contains("raises")) << "must fail with " << test["raises"] << ", gives \""
-                                        << result.text << '"';
+  ASSERT_FALSE(test.contains("raises"))
+      << "must fail with " << test["raises"] << ", gives \"" << result.text << '"';
   if (!test.contains("text")) return;
   EXPECT_EQ(result.text, test["text"].get<std::string>());
   EXPECT_EQ(Json(result.generations), test["spans"]);

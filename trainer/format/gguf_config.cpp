@@ -209,7 +209,6 @@ ModelConfig read_gguf_config(const GgufFile& file, DType dtype) {
 Json make_config_json(const ModelConfig& config, const Json& pad_token_id) {
   Json json = {
       {"architectures", Json::array({config.architecture})},
-      {"attention_bias", config.attention_bias},
       {"attention_dropout", 0.0},
       {"bos_token_id", config.bos_token_id ? Json(*config.bos_token_id) : Json(nullptr)},
       {"eos_token_id", ids_json(config.eos_token_ids)},
@@ -232,16 +231,14 @@ Json make_config_json(const ModelConfig& config, const Json& pad_token_id) {
       {"use_cache", true},
       {"vocab_size", config.vocab_size},
   };
-  if (config.family == Family::kLlama) {
-    json["mlp_bias"] = config.mlp_bias;
-  } else {
-    json["use_sliding_window"] = false;
-  }
+  if (config.family != Family::kQwen2) json["attention_bias"] = config.attention_bias;
+  if (config.family == Family::kLlama) json["mlp_bias"] = config.mlp_bias;
+  if (config.family != Family::kLlama) json["use_sliding_window"] = false;
   return json;
 }
 
 Json make_generation_config_json(const ModelConfig& config, const Json& pad_token_id) {
-  Json json = {{"_from_model_config", true}};
+  Json json = Json::object();
   if (config.bos_token_id) json["bos_token_id"] = *config.bos_token_id;
   if (!config.eos_token_ids.empty()) json["eos_token_id"] = ids_json(config.eos_token_ids);
   if (!pad_token_id.is_null()) json["pad_token_id"] = pad_token_id;

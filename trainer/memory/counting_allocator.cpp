@@ -13,7 +13,7 @@
 namespace rung::memory {
 namespace {
 
-constexpr int64_t kMapFrom = int64_t{1} << 20;      // bytes: larger blocks are mapped
+constexpr int64_t kMapFrom = int64_t{1} << 20;       // bytes: larger blocks are mapped
 constexpr int64_t kKeepAtMost = int64_t{256} << 20;  // bytes of freed mapped blocks kept for reuse
 constexpr int64_t kHugePagesFrom = int64_t{4}
                                    << 20;  // bytes: ask for huge pages, fewer faults and TLB misses

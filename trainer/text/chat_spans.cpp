@@ -17,12 +17,14 @@ constexpr std::string_view kMark = "\uf8d0\uf8d1\uf8d0";
 
 enum class MarkPlace { kBefore, kBehind };
 
+constexpr std::string_view kWhiteSpace = " \t\r\n";
+
 std::string_view trim_end(std::string_view text) {
-  const size_t last = text.find_last_not_of(" \t\r\n");
+  const size_t last = text.find_last_not_of(kWhiteSpace);
   return text.substr(0, last == std::string_view::npos ? 0 : last + 1);
 }
 
-// The text of a message, or of its first or last text part; null where it has none.
+// The text of a message's content, or of its first or last text part; null where it has none.
 std::string* content_text(Json& message, MarkPlace place) {
   if (!message.contains("content")) return nullptr;
   Json& content = message["content"];
@@ -36,6 +38,51 @@ std::string* content_text(Json& message, MarkPlace place) {
     if (place == MarkPlace::kBefore) break;
   }
   return found;
+}
+
+bool has_tool_calls(const Json& message) {
+  return message.is_object() && message.contains("tool_calls") &&
+         message["tool_calls"].is_array() && !message["tool_calls"].empty();
+}
+
+// The name of the last function a message calls; null where it calls none.
+std::string* called_name(Json& message) {
+  if (!has_tool_calls(message)) return nullptr;
+  Json* call = &message["tool_calls"].back();
+  if (call->is_object() && call->contains("function")) call = &(*call)["function"];
+  if (!call->is_object() || !call->contains("name") || !(*call)["name"].is_string()) return nullptr;
+  return &(*call)["name"].get_ref<std::string&>();
+}
+
+// Puts the mark next to the message's content; behind the name of the function it calls where it
+// has no content. False where it has neither.
+bool insert_mark(Json& message, MarkPlace place) {
+  std::string* content = content_text(message, place);
+  if (content == nullptr || trim_end(*content).empty()) {
+    std::string* name = place == MarkPlace::kBehind ? called_name(message) : nullptr;
+    if (name != nullptr) *name += kMark;
+    return name != nullptr;
+  }
+  // Templates may trim the content; a mark would keep its outer white space.
+  if (place == MarkPlace::kBehind) {
+    content->resize(trim_end(*content).size());
+    *content += kMark;
+  } else {
+    content->erase(0, content->find_first_not_of(kWhiteSpace));
+    content->insert(0, kMark);
+  }
+  return true;
+}
+
+// Bytes that both texts begin with, down to the last one of `boundaries` among them where either
+// goes on differently.
+size_t common_size(std::string_view left, std::string_view right, std::string_view boundaries) {
+  const auto [in_left, in_right] =
+      std::mismatch(left.begin(), left.end(), right.begin(), right.end());
+  const auto common = left.substr(0, static_cast<size_t>(in_left - left.begin()));
+  if (common.size() == left.size()) return common.size();
+  const size_t last = common.find_last_of(boundaries);
+  return last == std::string_view::npos ? 0 : last + 1;
 }
 
 class TurnFinder {
@@ -82,12 +129,7 @@ class TurnFinder {
                                         std::string_view unmarked) const {
     Json marked = Json::array();
     for (size_t i = 0; i < count; ++i) marked.push_back(messages_[i]);
-    std::string* content = content_text(marked[index], place);
-    if (content == nullptr) return std::nullopt;
-    // Templates may trim the content; a mark would keep its outer white space.
-    if (place == MarkPlace::kBehind) content->resize(trim_end(*content).size());
-    if (place == MarkPlace::kBefore) content->erase(0, content->find_first_not_of(" \t\r\n"));
-    content->insert(place == MarkPlace::kBefore ? 0 : content->size(), kMark);
+    if (!insert_mark(marked[index], place)) return std::nullopt;
     std::string text;
     try {
       text = template_.render(marked, false, context_).text;
@@ -112,33 +154,43 @@ class TurnFinder {
   }
 
   std::optional<Span> find_by_marks(size_t index) const {
-    const auto content_end = marked_position(index, messages_.size(), MarkPlace::kBehind, full_);
-    if (!content_end) return std::nullopt;
+    const auto marked = marked_position(index, messages_.size(), MarkPlace::kBehind, full_);
+    if (!marked) return std::nullopt;
+    const size_t rest = rest_size(index, *marked);
+    // Without the rest the calls would be cut off.
+    if (rest == 0 && has_tool_calls(messages_[index])) return std::nullopt;
     const auto begin = turn_begin(index);
-    if (!begin || *begin > *content_end) return std::nullopt;
-    return Span{*begin, *content_end + marker_size(index, *content_end)};
+    if (!begin || *begin > *marked) return std::nullopt;
+    return Span{*begin, *marked + rest};
   }
 
-  // Behind the generation prompt if the text has it there, else where the content begins.
+  // Behind the generation prompt, or as much of it as the text has there (it may open a thinking
+  // that the text lacks); else where the content begins.
   std::optional<size_t> turn_begin(size_t index) const {
-    const auto content_begin = marked_position(index, messages_.size(), MarkPlace::kBefore, full_);
     const auto before = render_first(index, true);
-    if (before && full_.starts_with(*before) &&
-        (!content_begin || before->size() <= *content_begin)) {
-      return before->size();
-    }
-    return content_begin;
+    if (before && full_.starts_with(*before)) return before->size();
+    const auto content = marked_position(index, messages_.size(), MarkPlace::kBefore, full_);
+    const auto earlier = render_first(index, false);
+    const bool prompted = before && earlier && full_.starts_with(*earlier) &&
+                          messages_[index].value("role", Json()) == Json("assistant");
+    if (!prompted) return content;
+    const size_t header = common_size(*before, full_, ">]:\n ");
+    const bool usable = header > earlier->size() && (!content || header <= *content);
+    return usable ? std::optional(header) : content;
   }
 
-  // Bytes of the end-of-turn marker behind the content, known from the text in which this turn is
-  // the last; 0 where the whole text goes on differently.
-  size_t marker_size(size_t index, size_t content_end) const {
+  // Bytes of the turn behind its mark: tool calls and the end-of-turn marker. Known from the text
+  // in which this turn is the last; 0 where the whole text goes on differently.
+  size_t rest_size(size_t index, size_t marked) const {
     const auto after = index + 1 == messages_.size() ? full_ : render_first(index + 1, false);
     if (!after) return 0;
-    const auto end_alone = marked_position(index, index + 1, MarkPlace::kBehind, *after);
-    if (!end_alone) return 0;
-    const std::string_view marker = trim_end(std::string_view(*after).substr(*end_alone));
-    return std::string_view(full_).substr(content_end).starts_with(marker) ? marker.size() : 0;
+    const auto alone = marked_position(index, index + 1, MarkPlace::kBehind, *after);
+    if (!alone) return 0;
+    const std::string_view rest = trim_end(std::string_view(*after).substr(*alone));
+    const std::string_view in_full = std::string_view(full_).substr(marked);
+    const size_t common = common_size(rest, in_full, ">]");
+    if (common < rest.size() && has_tool_calls(messages_[index])) return 0;
+    return trim_end(in_full.substr(0, common)).size();
   }
 
   [[noreturn]] void fail(size_t index) const {

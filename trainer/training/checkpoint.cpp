@@ -16,6 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kAlwaysKeep = 2;  // checkpoints: the newest may turn out to be damaged
+constexpr int64_t kLargestCount = int64_t{1} << 53;  // of a state: steps and tokens stay far below
 
 // One adapter matrix inside the flat buffers: its name in optimizer.safetensors, without the
 // moment.
@@ -60,6 +61,7 @@ Json to_json(const TrainerState& state) {
           {"num_updates", state.num_updates},
           {"skipped_steps", state.skipped_steps},
           {"skipped_in_a_row", state.skipped_in_a_row},
+          {"evaluated_step", state.evaluated_step},
           {"epoch", state.loader.epoch},
           {"step_in_epoch", state.loader.step_in_epoch},
           {"tokens_total", state.tokens_total},
@@ -73,20 +75,24 @@ Json to_json(const TrainerState& state) {
 }
 
 TrainerState state_from_json(const Json& json, const fs::path& file) {
-  const auto integer = [&](const char* key) {
-    if (!json.contains(key) || !json[key].is_number_integer()) {
-      throw_damaged(file, fmt::format("a checkpoint's state has no whole number '{}'", key));
+  const auto count = [&](const char* key) {
+    if (!json.contains(key) || !json[key].is_number_unsigned() || json[key] > kLargestCount) {
+      throw_damaged(file, fmt::format("a checkpoint's state has no sound count '{}'", key));
     }
     return json[key].get<int64_t>();
   };
   TrainerState state;
-  state.step = integer("step");
-  state.num_updates = integer("num_updates");
-  state.skipped_steps = integer("skipped_steps");
-  state.skipped_in_a_row = integer("skipped_in_a_row");
-  state.loader = {.epoch = integer("epoch"), .step_in_epoch = integer("step_in_epoch")};
-  state.tokens_total = integer("tokens_total");
-  state.elapsed_seconds = json.value("elapsed_seconds", 0.0);
+  state.step = count("step");
+  state.num_updates = count("num_updates");
+  state.skipped_steps = count("skipped_steps");
+  state.skipped_in_a_row = count("skipped_in_a_row");
+  state.evaluated_step = count("evaluated_step");
+  state.loader = {.epoch = count("epoch"), .step_in_epoch = count("step_in_epoch")};
+  state.tokens_total = count("tokens_total");
+  if (!json.contains("elapsed_seconds") || !json["elapsed_seconds"].is_number()) {
+    throw_damaged(file, "a checkpoint's state has no number 'elapsed_seconds'");
+  }
+  state.elapsed_seconds = json["elapsed_seconds"];
   return state;
 }
 
@@ -104,12 +110,15 @@ void read_moments(const fs::path& path, const std::string& prefix, const model::
   }
 }
 
-void remove_old_checkpoints(const fs::path& output_dir, int64_t keep_at_most) {
+void remove_superseded(const fs::path& output_dir, const fs::path& newest, int64_t keep_at_most) {
   const std::vector<fs::path> all = list_checkpoints(output_dir);
-  const auto keep = static_cast<size_t>(std::max(kAlwaysKeep, keep_at_most));
-  for (size_t i = keep; i < all.size(); ++i) {
-    std::error_code ignored;  // one more old checkpoint does no harm
-    fs::remove_all(all[i], ignored);
+  const auto first = std::ranges::find(all, newest) - all.begin();
+  if (first == std::ssize(all)) return;
+  const int64_t keep = std::max(kAlwaysKeep, keep_at_most);
+  for (int64_t i = 0; i < std::ssize(all); ++i) {
+    if (i >= first && i < first + keep) continue;
+    std::error_code ignored;  // one more checkpoint does no harm
+    fs::remove_all(all[static_cast<size_t>(i)], ignored);
   }
 }
 
@@ -121,13 +130,14 @@ fs::path checkpoint_dir(const fs::path& output_dir, int64_t step) {
 
 void save_checkpoint(const fs::path& output_dir, const CheckpointContents& contents,
                      int64_t keep_at_most) {
-  StagedDir staged(checkpoint_dir(output_dir, contents.state.step));
+  const fs::path dir = checkpoint_dir(output_dir, contents.state.step);
+  StagedDir staged(dir);
   format::write_adapter(staged.path(), {contents.adapter_config, contents.adapter.tensors()});
   write_moments(staged.path() / "optimizer.safetensors", contents.adapter, contents.optimizer);
   publish_file(staged.path() / "state.json", to_json(contents.state).dump(2) + "\n");
   publish_file(staged.path() / "config.resolved.yaml", contents.resolved_config);
   staged.publish(OnExisting::kReplace);
-  remove_old_checkpoints(output_dir, keep_at_most);
+  remove_superseded(output_dir, dir, keep_at_most);
 }
 
 std::vector<fs::path> list_checkpoints(const fs::path& output_dir) {

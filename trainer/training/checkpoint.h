@@ -34,6 +34,7 @@ struct TrainerState {
   int64_t num_updates = 0;    // steps that changed the adapter
   int64_t skipped_steps = 0;  // non-finite ones
   int64_t skipped_in_a_row = 0;
+  int64_t evaluated_step = 0;  // the last step with an evaluation, 0 where there was none
   data::LoaderState loader;
   int64_t tokens_total = 0;
   double elapsed_seconds = 0.0;  // training time, earlier processes included
@@ -49,8 +50,9 @@ struct CheckpointContents {
 
 std::filesystem::path checkpoint_dir(const std::filesystem::path& output_dir, int64_t step);
 
-// Writes and publishes the checkpoint of contents.state.step, then removes the oldest ones beyond
-// keep_at_most (at least two stay).
+// Writes and publishes the checkpoint of contents.state.step. Then removes those of later steps
+// (damaged, or of a part of the run that is being done again) and the oldest ones beyond
+// keep_at_most; at least two stay.
 void save_checkpoint(const std::filesystem::path& output_dir, const CheckpointContents& contents,
                      int64_t keep_at_most);
 

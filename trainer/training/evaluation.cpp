@@ -13,7 +13,10 @@ Evaluation evaluate(const model::Transformer& model, std::span<const data::Examp
   Evaluation result;
   double loss_sum = 0.0;
   for (const data::MicroBatch& batch : data::evaluation_batches(examples, batch_size)) {
-    if (should_stop && should_stop()) break;
+    if (should_stop && should_stop()) {
+      result.complete = false;
+      break;
+    }
     loss_sum += model.loss(batch);
     result.tokens += batch.num_supervised();
   }

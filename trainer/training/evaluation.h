@@ -15,10 +15,11 @@ struct Evaluation {
   double perplexity = 0.0;  // exp(loss)
   int64_t tokens = 0;       // supervised ones
   double seconds = 0.0;
+  bool complete = true;  // false: stopped on the way, the figures are over what was done
 };
 
 // Runs every example once, batch_size documents at a time, without dropout. `should_stop` is asked
-// between batches; where it says true the figures are over what was done.
+// between batches.
 Evaluation evaluate(const model::Transformer& model, std::span<const data::Example> examples,
                     int64_t batch_size, const std::function<bool()>& should_stop = {});
 

@@ -21,9 +21,9 @@ namespace {
 namespace fs = std::filesystem;
 
 // Keys that may change between two processes of one run: they say where and how often, not what.
-constexpr std::array<std::string_view, 8> kFreeKeys = {
-    "output_dir",   "save_steps", "save_total_limit", "logging_steps",
-    "memory_limit", "eval_steps", "eval_batch_size",  "gradient_checkpointing"};
+constexpr std::array<std::string_view, 10> kFreeKeys = {
+    "output_dir",   "save_steps", "save_total_limit", "logging_steps",          "device",
+    "memory_limit", "eval_steps", "eval_batch_size",  "gradient_checkpointing", "num_threads"};
 
 std::vector<std::string> binding_changes(const RunConfig& saved, const RunConfig& now) {
   std::vector<std::string> changed = changed_keys(saved, now);
@@ -64,7 +64,9 @@ std::optional<fs::path> newest_sound(const fs::path& output_dir, std::ostream& l
 }  // namespace
 
 void discard_previous_run(const fs::path& output_dir) {
-  for (const char* name : {"checkpoints", "metrics.jsonl", "run.json", "config.resolved.yaml"}) {
+  // The configuration last: after a crash on the way it still says whose the rest is.
+  for (const char* name : {"adapter_model.safetensors", "adapter_config.json", "checkpoints",
+                           "metrics.jsonl", "run.json", "config.resolved.yaml"}) {
     fs::remove_all(output_dir / name);
   }
 }
@@ -84,10 +86,13 @@ StartingPoint find_starting_point(const RunConfig& config, const ResumeChoice& c
     return {.checkpoint = choice.checkpoint};
   }
   const fs::path saved_config = config.output_dir / "config.resolved.yaml";
-  if (!fs::exists(saved_config)) return {};
-  check_same_run(saved_config, config);
-  if (run_is_finished(config.output_dir)) return {.finished = true};
-  return {.checkpoint = newest_sound(config.output_dir, log)};
+  if (fs::exists(saved_config)) {
+    check_same_run(saved_config, config);
+    if (run_is_finished(config.output_dir)) return {.finished = true};
+  }
+  const std::optional<fs::path> checkpoint = newest_sound(config.output_dir, log);
+  if (checkpoint) check_same_run(*checkpoint / "config.resolved.yaml", config);
+  return {.checkpoint = checkpoint};
 }
 
 }  // namespace rung::training

@@ -30,8 +30,9 @@ struct StartingPoint {
 StartingPoint find_starting_point(const RunConfig& config, const ResumeChoice& choice,
                                   std::ostream& log);
 
-// Removes checkpoints, metrics and records of an earlier run: the next resume would take them for
-// this run's. Called once the new run is known to be able to start.
+// Removes adapter, checkpoints, metrics and records of an earlier run: the next resume, or a reader
+// of the folder, would take them for this run's. Called once the new run is known to be able to
+// start.
 void discard_previous_run(const std::filesystem::path& output_dir);
 
 }  // namespace rung::training

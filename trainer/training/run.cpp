@@ -1,14 +1,16 @@
 #include "training/run.h"
 
-#include <c10/util/Exception.h>
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
 #include <chrono>
 #include <optional>
+#include <span>
+#include <system_error>
 
 #include "base/config.h"
 #include "base/console.h"
+#include "base/disk.h"
 #include "base/metrics.h"
 #include "base/publish.h"
 #include "base/sha256.h"
@@ -19,6 +21,7 @@
 #include "step/step.h"
 #include "training/checkpoint.h"
 #include "training/evaluation.h"
+#include "training/failure.h"
 #include "training/phase_peaks.h"
 #include "training/run_plan.h"
 #include "training/run_record.h"
@@ -34,6 +37,30 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+struct PlanRequest {
+  const RunConfig& config;
+  const format::ModelConfig& model;
+  const model::AdapterOptions& adapter;
+  std::span<const data::Example> examples;
+  int64_t limit;  // bytes
+};
+
+// plan_run, refused before anything large is loaded where the blocks that the user chose to
+// recompute are too few.
+RunPlan fitting_plan(const PlanRequest& request) {
+  RunPlan plan =
+      plan_run(request.config, request.model, request.adapter, request.examples, request.limit);
+  if (plan.planned_peak <= request.limit) return plan;
+  throw Error(
+      ExitCode::kDoesNotFit,
+      {.what = fmt::format("a training step with {} of {} blocks recomputed does not fit",
+                           plan.num_recomputed, request.model.num_layers),
+       .got = format_bytes(plan.planned_peak),
+       .expected =
+           fmt::format("at most {} (memory_limit, or what is free)", format_bytes(request.limit)),
+       .hint = "set gradient_checkpointing: auto, or lower micro_batch_size or sequence_len"});
+}
+
 // One run in one process. The constructor opens and checks everything and loads the model; run() is
 // the loop.
 class TrainingRun {
@@ -46,17 +73,21 @@ class TrainingRun {
  private:
   static model::Transformer load_model(const RunConfig& config, const BaseModel& base,
                                        const AdapterPlan& adapter);
+  void record_inputs();
   void say_plan(int64_t limit) const;
   void restore(const fs::path& checkpoint);
 
-  step::StepOutcome take_step();
+  void take_step();
   void count_skipped(const step::StepResult& result);
+  void check_divergence() const;
   void report(const step::StepResult& result, const data::StepBatch& batch, double learning_rate,
               double seconds);
+  bool evaluation_is_due() const;
   void evaluate_validation();
   void save();
   void publish_adapter();
   bool due(int64_t every) const { return every > 0 && state_.step % every == 0; }
+  void update_record();
   double epoch() const;
 
   const RunConfig& config_;
@@ -71,6 +102,7 @@ class TrainingRun {
   step::Optimizer optimizer_;
   data::Loader loader_;
   TrainerState state_;
+  int64_t saved_step_ = 0;  // of the newest checkpoint
   std::optional<MetricsWriter> metrics_;
   std::optional<Progress> progress_;
   double session_seconds_ = 0.0;  // training time of this process
@@ -87,16 +119,15 @@ TrainingRun::TrainingRun(const RunConfig& config, const StartingPoint& start, in
                                 base_.chat_template ? &*base_.chat_template : nullptr,
                                 base_.folder.config().vocab_size)),
       adapter_plan_(plan_adapter(config, base_.folder.config())),
-      plan_(plan_run(config, base_.folder.config(), adapter_plan_.options, data_.train.examples,
-                     limit)),
+      plan_(fitting_plan(
+          {config, base_.folder.config(), adapter_plan_.options, data_.train.examples, limit})),
       model_(load_model(config, base_, adapter_plan_)),
       optimizer_(model_.adapter().parameters(), {.beta1 = config.adam_beta1,
                                                  .beta2 = config.adam_beta2,
                                                  .epsilon = config.adam_epsilon,
                                                  .weight_decay = config.weight_decay}),
       loader_(data_.train.examples, loader_options(config)) {
-  record_.planned_peak = plan_.planned_peak;
-  record_.hashes["base_model/config.json"] = sha256_of_file(base_.folder.path() / "config.json");
+  record_inputs();
   if (start.discard_previous) discard_previous_run(config.output_dir);
   if (start.checkpoint) restore(*start.checkpoint);
   const fs::path metrics = config.output_dir / "metrics.jsonl";
@@ -114,9 +145,21 @@ model::Transformer TrainingRun::load_model(const RunConfig& config, const BaseMo
   return model;
 }
 
+void TrainingRun::record_inputs() {
+  record_.planned_peak = plan_.planned_peak;
+  record_.hashes["base_model/config.json"] = sha256_of_file(base_.folder.path() / "config.json");
+  for (const auto* datasets : {&config_.datasets, &config_.test_datasets}) {
+    for (const DatasetConfig& dataset : *datasets) {
+      record_.hashes[dataset.path.string()] = sha256_of_file(dataset.path);
+    }
+  }
+}
+
 void TrainingRun::restore(const fs::path& checkpoint) {
   state_ = load_checkpoint(checkpoint, model_.adapter(), optimizer_);
   loader_.seek(state_.loader);
+  saved_step_ = state_.step;
+  update_record();
   fmt::print(log_, "resumed   from {} (step {})\n", escape_for_terminal(checkpoint.string()),
              state_.step);
 }
@@ -147,30 +190,34 @@ double TrainingRun::epoch() const {
 }
 
 ExitCode TrainingRun::run() {
-  const job::StopSignal stop_signal;
   peaks_.enter("train");
   progress_.emplace(log_, ProgressOptions{.total_steps = plan_.total_steps,
                                           .first_step = state_.step,
                                           .logging_steps = config_.logging_steps,
                                           .in_place = is_terminal(2),
                                           .width = terminal_width(2)});
-  while (state_.step < plan_.total_steps) {
-    if (take_step() == step::StepOutcome::kStopped || job::StopSignal::requested()) {
+  while (true) {
+    // First, because the process before this one may have been stopped after a step and before its
+    // evaluation.
+    if (evaluation_is_due()) evaluate_validation();
+    const bool is_done = state_.step == plan_.total_steps && !evaluation_is_due();
+    if (!is_done && job::StopSignal::requested()) {
       save();
       progress_->finish();
       return ExitCode::kStopped;
     }
-    if (due(config_.eval_steps) && state_.step < plan_.total_steps) evaluate_validation();
-    if (due(config_.save_steps)) save();
+    if (is_done) break;
+    if (due(config_.save_steps) && state_.step != saved_step_) save();
+    take_step();
   }
-  evaluate_validation();
   save();
   progress_->finish();
   publish_adapter();
   return ExitCode::kOk;
 }
 
-step::StepOutcome TrainingRun::take_step() {
+// Takes one step, or none where a stop is requested meanwhile.
+void TrainingRun::take_step() {
   const auto start = Clock::now();
   const data::LoaderState before = loader_.state();
   const data::StepBatch batch = loader_.next();
@@ -183,7 +230,7 @@ step::StepOutcome TrainingRun::take_step() {
                       .should_stop = &job::StopSignal::requested});
   if (result.outcome == step::StepOutcome::kStopped) {
     loader_.seek(before);  // the step was not taken; the next process takes it whole
-    return result.outcome;
+    return;
   }
   const double seconds = seconds_since(start);
   ++state_.step;
@@ -194,7 +241,8 @@ step::StepOutcome TrainingRun::take_step() {
   session_seconds_ += seconds;
   report(result, batch, rate, seconds);
   count_skipped(result);
-  return result.outcome;
+  update_record();
+  check_divergence();
 }
 
 void TrainingRun::count_skipped(const step::StepResult& result) {
@@ -206,6 +254,9 @@ void TrainingRun::count_skipped(const step::StepResult& result) {
   ++state_.skipped_in_a_row;
   progress_->message(
       fmt::format("step {} skipped: its loss or gradient is not finite", state_.step));
+}
+
+void TrainingRun::check_divergence() const {
   if (state_.skipped_in_a_row < config_.max_skipped_steps) return;
   throw Error(ExitCode::kDiverged,
               {.what = fmt::format("{} steps in a row had a loss or gradient that is not finite",
@@ -241,12 +292,21 @@ void TrainingRun::report(const step::StepResult& result, const data::StepBatch& 
                      .elapsed_seconds = session_seconds_});
 }
 
+bool TrainingRun::evaluation_is_due() const {
+  if (data_.validation.examples.empty() || state_.evaluated_step == state_.step) return false;
+  return state_.step == plan_.total_steps || due(config_.eval_steps);
+}
+
+// Writes the figures down, unless a stop is requested meanwhile.
 void TrainingRun::evaluate_validation() {
-  if (data_.validation.examples.empty()) return;
   peaks_.enter("eval");
   const int64_t batch_size =
       config_.eval_batch_size > 0 ? config_.eval_batch_size : config_.micro_batch_size;
-  const Evaluation result = evaluate(model_, data_.validation.examples, batch_size);
+  const Evaluation result =
+      evaluate(model_, data_.validation.examples, batch_size, &job::StopSignal::requested);
+  peaks_.enter("train");
+  if (!result.complete) return;
+  state_.evaluated_step = state_.step;
   metrics_->write({{"kind", "eval"},
                    {"step", state_.step},
                    {"loss", result.loss},
@@ -255,7 +315,6 @@ void TrainingRun::evaluate_validation() {
                    {"seconds", result.seconds}});
   progress_->message(fmt::format("step {}: validation loss {:.4f}, perplexity {:.3f}", state_.step,
                                  result.loss, result.perplexity));
-  peaks_.enter("train");
 }
 
 void TrainingRun::save() {
@@ -268,11 +327,15 @@ void TrainingRun::save() {
                    .state = state_,
                    .resolved_config = dump_resolved_yaml(config_)},
                   config_.save_total_limit);
+  saved_step_ = state_.step;
+  peaks_.enter("train");
+}
+
+void TrainingRun::update_record() {
   record_.steps = state_.step;
   record_.skipped_steps = state_.skipped_steps;
   record_.tokens = state_.tokens_total;
   record_.seconds = state_.elapsed_seconds;
-  peaks_.enter("train");
 }
 
 void TrainingRun::publish_adapter() {
@@ -281,35 +344,59 @@ void TrainingRun::publish_adapter() {
   fs::create_directory(partial);
   format::write_adapter(partial, {adapter_plan_.config, model_.adapter().tensors()});
   for (const char* name : {"adapter_config.json", "adapter_model.safetensors"}) {
-    fs::rename(partial / name, config_.output_dir / name);
+    sync_path(partial / name);
+    rename_durably(partial / name, config_.output_dir / name);
     record_.hashes[name] = sha256_of_file(config_.output_dir / name);
   }
   fs::remove(partial);
 }
 
+// Where a run writes, and what about it.
+struct Recording {
+  const fs::path& output_dir;
+  RunRecord& record;
+  PhasePeaks& peaks;
+  std::ostream& log;
+};
+
 // Runs `body` and leaves run.json behind, however it ends.
 template <typename Body>
-ExitCode recorded(const fs::path& output_dir, RunRecord& record, PhasePeaks& peaks, Body&& body) {
+ExitCode recorded(const Recording& to, Body&& body) {
   const auto write = [&](ExitCode code, const std::string& reason) {
+    RunRecord& record = to.record;
     record.exit_code = code;
     record.exit_reason = reason;
-    record.peak_by_phase = peaks.finish();
+    record.peak_by_phase = to.peaks.finish();
     for (const auto& [phase, peak] : record.peak_by_phase) {
       record.measured_peak = std::max(record.measured_peak, peak);
     }
-    write_run_record(output_dir, record);
+    write_run_record(to.output_dir, record);
   };
   try {
     const ExitCode code = body();
     write(code, code == ExitCode::kOk ? "done" : "stopped on request, checkpoint saved");
     return code;
-  } catch (const Error& error) {
-    write(error.code(), error.what());
-    throw;
-  } catch (const c10::OutOfMemoryError& error) {
-    write(ExitCode::kDoesNotFit, error.what_without_backtrace());
+  } catch (...) {
+    const Failure failure = current_failure();
+    try {
+      write(failure.code, failure.message);
+    } catch (const std::exception& error) {  // the first failure is the one to be told
+      fmt::print(to.log, "warning: run.json cannot be written: {}\n", error.what());
+    }
     throw;
   }
+}
+
+// The adapter to start from must outlive the run: every resume reads its configuration again.
+void check_folders(const RunConfig& config) {
+  std::error_code absent;
+  if (config.lora_model_dir.empty() ||
+      !fs::equivalent(config.lora_model_dir, config.output_dir, absent)) {
+    return;
+  }
+  throw Error(ExitCode::kConfig, {.what = "output_dir is lora_model_dir",
+                                  .hint = "give the new adapter a folder of its own",
+                                  .where = config.output_dir.string()});
 }
 
 }  // namespace
@@ -318,8 +405,11 @@ ExitCode train(const TrainRequest& request, std::ostream& log) {
   const RunConfig config = with_starting_adapter(request.config, request.explicit_keys);
   for (const std::string& note : request.notes) fmt::print(log, "note: {}\n", note);
   const int64_t limit = apply_machine_settings(config);
+  check_folders(config);
   const DirLock lock(config.output_dir);
+  const job::StopSignal stop_signal;  // loading may take minutes; a stop in it counts too
   remove_partials(config.output_dir);
+  remove_partials(config.output_dir / "checkpoints");
   const StartingPoint start = find_starting_point(config, request.resume, log);
   if (start.finished) {
     fmt::print(log, "finished already: the adapter is in {} (--resume never trains anew)\n",
@@ -328,7 +418,7 @@ ExitCode train(const TrainRequest& request, std::ostream& log) {
   }
   RunRecord record{.memory_limit = limit, .config = dump_resolved_yaml(config)};
   PhasePeaks peaks("load");
-  return recorded(config.output_dir, record, peaks, [&] {
+  return recorded({config.output_dir, record, peaks, log}, [&] {
     TrainingRun run(config, start, limit, peaks, record, log);
     return run.run();
   });

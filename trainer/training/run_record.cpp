@@ -28,13 +28,17 @@ void write_run_record(const std::filesystem::path& output_dir, const RunRecord& 
       {"versions", {{"rung", kVersion}, {"commit", kCommit}, {"libtorch", TORCH_VERSION}}},
       {"hashes", record.hashes},
       {"config", record.config}};
-  publish_file(output_dir / "run.json", json.dump(2) + "\n");
+  publish_file(output_dir / "run.json",
+               json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 bool run_is_finished(const std::filesystem::path& output_dir) {
-  const std::filesystem::path path = output_dir / "run.json";
-  if (!std::filesystem::exists(path)) return false;
-  return read_json_file(path).value("exit_code", -1) == static_cast<int>(ExitCode::kOk);
+  for (const char* name : {"run.json", "adapter_config.json", "adapter_model.safetensors"}) {
+    if (!std::filesystem::exists(output_dir / name)) return false;
+  }
+  const Json record = read_json_file(output_dir / "run.json");
+  return record.is_object() && record.contains("exit_code") &&
+         record["exit_code"] == static_cast<int>(ExitCode::kOk);
 }
 
 }  // namespace rung::training

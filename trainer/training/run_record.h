@@ -29,7 +29,7 @@ struct RunRecord {
 // Publishes output_dir/run.json. The process's own peak and the versions are filled in here.
 void write_run_record(const std::filesystem::path& output_dir, const RunRecord& record);
 
-// Whether the run in output_dir ended with exit code 0.
+// Whether the run in output_dir ended with exit code 0 and its adapter is there.
 bool run_is_finished(const std::filesystem::path& output_dir);
 
 }  // namespace rung::training
