@@ -58,11 +58,12 @@ std::string* called_name(Json& message) {
 // has no content. False where it has neither.
 bool insert_mark(Json& message, MarkPlace place) {
   std::string* content = content_text(message, place);
-  if (content == nullptr || trim_end(*content).empty()) {
-    std::string* name = place == MarkPlace::kBehind ? called_name(message) : nullptr;
-    if (name != nullptr) *name += kMark;
-    return name != nullptr;
+  std::string* name = place == MarkPlace::kBehind ? called_name(message) : nullptr;
+  if (name != nullptr && (content == nullptr || trim_end(*content).empty())) {
+    *name += kMark;
+    return true;
   }
+  if (content == nullptr) return false;
   // Templates may trim the content; a mark would keep its outer white space.
   if (place == MarkPlace::kBehind) {
     content->resize(trim_end(*content).size());
@@ -171,7 +172,7 @@ class TurnFinder {
     if (before && full_.starts_with(*before)) return before->size();
     const auto content = marked_position(index, messages_.size(), MarkPlace::kBefore, full_);
     const auto earlier = render_first(index, false);
-    const bool prompted = before && earlier && full_.starts_with(*earlier) &&
+    const bool prompted = index > 0 && before && earlier && full_.starts_with(*earlier) &&
                           messages_[index].value("role", Json()) == Json("assistant");
     if (!prompted) return content;
     const size_t header = common_size(*before, full_, ">]:\n ");
