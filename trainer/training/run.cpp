@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <span>
@@ -257,7 +258,7 @@ void TrainingRun::count_skipped(const step::StepResult& result) {
 }
 
 void TrainingRun::check_divergence() const {
-  if (state_.skipped_in_a_row < config_.max_skipped_steps) return;
+  if (state_.skipped_in_a_row < std::max<int64_t>(1, config_.max_skipped_steps)) return;
   throw Error(ExitCode::kDiverged,
               {.what = fmt::format("{} steps in a row had a loss or gradient that is not finite",
                                    state_.skipped_in_a_row),
