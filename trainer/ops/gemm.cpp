@@ -36,6 +36,13 @@ void gemm_add(at::Tensor& c, const at::Tensor& a, const at::Tensor& b, double al
   at::addmm_out(c, c, a, b, /*beta=*/1.0, alpha);
 }
 
+void scale_(at::Tensor& x, double factor) {
+  if (x.is_meta()) return;
+  const c10::NoGradGuard no_grad;
+  const ComponentScope scope(Component::kLibrary);
+  x.mul_(factor);
+}
+
 at::Tensor as_dtype(const at::Tensor& x, c10::ScalarType dtype) {
   if (x.scalar_type() == dtype) return x;
   const ComponentScope scope(Component::kWorkspace);

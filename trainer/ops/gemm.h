@@ -13,6 +13,9 @@ void gemm_set(at::Tensor& c, const at::Tensor& a, const at::Tensor& b);
 // first).
 void gemm_add(at::Tensor& c, const at::Tensor& a, const at::Tensor& b, double alpha = 1.0);
 
+// x *= factor. ATen makes a tensor of the factor; those bytes count as the library's.
+void scale_(at::Tensor& x, double factor);
+
 // x itself where it has the dtype already, else a copy in it (component kWorkspace).
 at::Tensor as_dtype(const at::Tensor& x, c10::ScalarType dtype);
 

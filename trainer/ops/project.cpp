@@ -109,7 +109,9 @@ void forward_extended(const at::Tensor& h, const LinearGroup& group, const Proje
       if (!member.lora.defined()) continue;
       const int64_t r = member.lora.a.size(0);
       rows.narrow(1, in + column, r).copy_(member.lora.b);
-      x_ext.narrow(1, in + column, r).copy_(low.narrow(1, column, r)).mul_(member.lora.scaling);
+      at::Tensor low_ext = x_ext.narrow(1, in + column, r);
+      low_ext.copy_(low.narrow(1, column, r));
+      scale_(low_ext, member.lora.scaling);
       column += r;
     }
   }
@@ -187,7 +189,7 @@ class ProjectNode final : public torch::autograd::Node {
       gemm_set(q_m, dy_m, as_dtype(member.lora.b, dy.scalar_type()));
       at::Tensor grad_b = member.lora.grad_b;
       gemm_add(grad_b, dy_m.t(), low.narrow(1, column, r), member.lora.scaling);
-      if (!q_m.is_meta()) q_m.mul_(member.lora.scaling);
+      scale_(q_m, member.lora.scaling);
       if (dropout) {
         const at::Tensor h_m = dropped(h, member, group_, options_);
         at::Tensor grad_a = member.lora.grad_a;
