@@ -34,11 +34,25 @@ Prompt prompt_from(Json messages, const std::string& where) {
                                     .expected = R"([{"role": "user", "content": "..."}])",
                                     .where = where});
   }
+  for (const Json& message : messages) {
+    if (message.is_object() && message.contains("role") && message["role"].is_string() &&
+        message.contains("content") && message["content"].is_string()) {
+      continue;
+    }
+    throw Error(ExitCode::kConfig, {.what = "a message of a chat has no text",
+                                    .expected = R"({"role": "user", "content": "..."})",
+                                    .where = where});
+  }
   Prompt prompt;
   const Json& last = messages.back();
-  if (last.is_object() && last.value("role", "") == "assistant") {
-    prompt.reference = last.value("content", "");
+  if (last["role"] == "assistant") {
+    prompt.reference = last["content"].get<std::string>();
     messages.erase(messages.size() - 1);
+  }
+  if (messages.empty()) {
+    throw Error(
+        ExitCode::kConfig,
+        {.what = "a chat has nothing to answer", .expected = "a user message", .where = where});
   }
   prompt.messages = std::move(messages);
   return prompt;
@@ -164,6 +178,20 @@ std::vector<model::TokenIds> encode_prompts(const GenerateOptions& options,
   return ids;
 }
 
+// A tokenizer may know ids that the model has no embedding for.
+void check_ids(const std::vector<model::TokenIds>& prompts, int64_t vocab_size) {
+  for (const model::TokenIds& ids : prompts) {
+    for (const int32_t id : ids) {
+      if (id >= 0 && id < vocab_size) continue;
+      throw Error(ExitCode::kConfig,
+                  {.what = "the tokenizer gives an id outside the model's vocabulary",
+                   .got = fmt::format("{}", id),
+                   .expected = fmt::format("0 to {}", vocab_size - 1),
+                   .hint = "the tokenizer belongs to another model"});
+    }
+  }
+}
+
 std::vector<int64_t> stop_ids(const format::ModelConfig& model, const text::Tokenizer& tokenizer) {
   std::vector<int64_t> ids = model.eos_token_ids;
   if (const auto eos = tokenizer.eos_id()) ids.push_back(*eos);
@@ -199,6 +227,7 @@ int run_generate(int argc, char** argv) {
   const format::ModelFolder folder(format::find_model_folder(options->run.base_model));
   const text::Tokenizer tokenizer = text::Tokenizer::load(folder.path());
   const std::vector<model::TokenIds> prompts = encode_prompts(*options, tokenizer, folder.path());
+  check_ids(prompts, folder.config().vocab_size);
   int64_t longest = 0;
   for (const model::TokenIds& ids : prompts) {
     longest = std::max(longest, static_cast<int64_t>(ids.size()));

@@ -45,14 +45,36 @@ std::optional<std::filesystem::path> cgroup_dir(const std::string& controller,
   return std::nullopt;
 }
 
-// limit - used of the cgroup and of every one above it.
+// Bytes of file cache in a cgroup that the kernel gives up when memory is asked for; they count as
+// used.
+int64_t reclaimable(const std::filesystem::path& dir, const std::string& key) {
+  std::ifstream file(dir / "memory.stat");
+  std::string name;
+  int64_t value = 0;
+  while (file >> name >> value) {
+    if (name == key) return value;
+  }
+  return 0;
+}
+
+// The files of one cgroup version.
+struct CgroupFiles {
+  const char* limit;
+  const char* used;
+  const char* reclaimable;  // key of memory.stat
+};
+
+// limit - used + reclaimable of the cgroup and of every one above it; the least.
 int64_t cgroup_left(std::filesystem::path dir, const std::filesystem::path& root,
-                    const char* limit_file, const char* used_file) {
+                    const CgroupFiles& files) {
   int64_t left = std::numeric_limits<int64_t>::max();
   for (;;) {
-    const auto limit = number_in(dir / limit_file);
-    const auto used = number_in(dir / used_file);
-    if (limit && used) left = std::min(left, std::max<int64_t>(0, *limit - *used));
+    const auto limit = number_in(dir / files.limit);
+    const auto used = number_in(dir / files.used);
+    if (limit && used) {
+      const int64_t free = *limit - *used + reclaimable(dir, files.reclaimable);
+      left = std::min(left, std::max<int64_t>(0, free));
+    }
     if (dir == root || !dir.has_relative_path() || dir == dir.parent_path()) return left;
     dir = dir.parent_path();
   }
@@ -65,12 +87,14 @@ int64_t available_memory() {
       proc_field("/proc/meminfo", "MemAvailable").value_or(std::numeric_limits<int64_t>::max());
   const std::filesystem::path v2_root = "/sys/fs/cgroup";
   if (const auto dir = cgroup_dir("", v2_root)) {
-    available = std::min(available, cgroup_left(*dir, v2_root, "memory.max", "memory.current"));
+    available = std::min(
+        available, cgroup_left(*dir, v2_root, {"memory.max", "memory.current", "inactive_file"}));
   }
   const std::filesystem::path v1_root = "/sys/fs/cgroup/memory";
   if (const auto dir = cgroup_dir("memory", v1_root)) {
-    available = std::min(
-        available, cgroup_left(*dir, v1_root, "memory.limit_in_bytes", "memory.usage_in_bytes"));
+    available = std::min(available, cgroup_left(*dir, v1_root,
+                                                {"memory.limit_in_bytes", "memory.usage_in_bytes",
+                                                 "total_inactive_file"}));
   }
   return available;
 }

@@ -121,6 +121,14 @@ void Adapter::assign(const format::AdapterFolder& saved) {
            .expected = fmt::format("[{}, {}]", slot.out_features, slot.in_features),
            .hint = "use an adapter of this base model"});
     }
+    const int64_t saved_r = std::ssize(tensor.a) / std::max<int64_t>(1, slot.in_features);
+    if (std::ssize(tensor.a) != slot.r * slot.in_features ||
+        std::ssize(tensor.b) != slot.out_features * slot.r) {
+      throw Error(ExitCode::kConfig,
+                  {.what = fmt::format("the saved adapter's {} has another rank", slot.module),
+                   .got = fmt::format("{}", saved_r),
+                   .expected = fmt::format("{}", slot.r)});
+    }
     std::copy(tensor.a.begin(), tensor.a.end(), flat + slot.offset_a);
     std::copy(tensor.b.begin(), tensor.b.end(), flat + slot.offset_b);
     by_module.erase(found);

@@ -3,6 +3,7 @@
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/isfinite.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
@@ -95,6 +96,11 @@ void write_merged_weights(const format::ModelFolder& folder, const format::Adapt
                    adapter.config.scaling());
     }
     const at::Tensor rounded = value.to(scalar_type(options.dtype));
+    if (options.dtype == format::DType::kF16 && !at::isfinite(rounded).all().item<bool>()) {
+      throw Error(ExitCode::kConfig, {.what = "a merged weight is too large for fp16",
+                                      .hint = "write bf16 or fp32",
+                                      .where = spec.name});
+    }
     writer.write(spec.name,
                  {static_cast<const std::byte*>(rounded.const_data_ptr()), rounded.nbytes()});
   }

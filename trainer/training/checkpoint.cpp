@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
 #include <system_error>
 
 #include "base/error.h"
@@ -110,6 +111,13 @@ void read_moments(const fs::path& path, const std::string& prefix, const model::
   }
 }
 
+// "step-" and digits alone: a copy that somebody named otherwise is theirs.
+bool is_checkpoint_name(std::string_view name) {
+  constexpr std::string_view kPrefix = "step-";
+  return name.starts_with(kPrefix) && name.size() > kPrefix.size() &&
+         name.find_first_not_of("0123456789", kPrefix.size()) == std::string_view::npos;
+}
+
 void remove_superseded(const fs::path& output_dir, const fs::path& newest, int64_t keep_at_most) {
   const std::vector<fs::path> all = list_checkpoints(output_dir);
   const auto first = std::ranges::find(all, newest) - all.begin();
@@ -144,7 +152,7 @@ std::vector<fs::path> list_checkpoints(const fs::path& output_dir) {
   std::vector<fs::path> found;
   std::error_code absent;
   for (const auto& entry : fs::directory_iterator(output_dir / "checkpoints", absent)) {
-    if (entry.path().filename().string().starts_with("step-")) found.push_back(entry.path());
+    if (is_checkpoint_name(entry.path().filename().string())) found.push_back(entry.path());
   }
   const auto number = [](const fs::path& path) { return path.filename().string(); };
   std::ranges::sort(found, [&](const fs::path& a, const fs::path& b) {

@@ -198,10 +198,12 @@ ExitCode TrainingRun::run() {
                                           .in_place = is_terminal(2),
                                           .width = terminal_width(2)});
   while (true) {
+    // Before an evaluation, which takes memory of its own: a run must not be lost to it.
+    if (state_.step >= plan_.total_steps && state_.step != saved_step_) save();
     // First, because the process before this one may have been stopped after a step and before its
     // evaluation.
     if (evaluation_is_due()) evaluate_validation();
-    const bool is_done = state_.step == plan_.total_steps && !evaluation_is_due();
+    const bool is_done = state_.step >= plan_.total_steps && !evaluation_is_due();
     if (!is_done && job::StopSignal::requested()) {
       save();
       progress_->finish();
@@ -295,7 +297,7 @@ void TrainingRun::report(const step::StepResult& result, const data::StepBatch& 
 
 bool TrainingRun::evaluation_is_due() const {
   if (data_.validation.examples.empty() || state_.evaluated_step == state_.step) return false;
-  return state_.step == plan_.total_steps || due(config_.eval_steps);
+  return state_.step >= plan_.total_steps || due(config_.eval_steps);
 }
 
 // Writes the figures down, unless a stop is requested meanwhile.
@@ -390,12 +392,12 @@ ExitCode recorded(const Recording& to, Body&& body) {
 
 // The adapter to start from must outlive the run: every resume reads its configuration again.
 void check_folders(const RunConfig& config) {
-  std::error_code absent;
-  if (config.lora_model_dir.empty() ||
-      !fs::equivalent(config.lora_model_dir, config.output_dir, absent)) {
-    return;
-  }
-  throw Error(ExitCode::kConfig, {.what = "output_dir is lora_model_dir",
+  if (config.lora_model_dir.empty()) return;
+  const fs::path start = fs::weakly_canonical(config.lora_model_dir);
+  const fs::path output = fs::weakly_canonical(config.output_dir);
+  const auto differs = std::mismatch(output.begin(), output.end(), start.begin(), start.end());
+  if (differs.first != output.end()) return;
+  throw Error(ExitCode::kConfig, {.what = "lora_model_dir lies in output_dir",
                                   .hint = "give the new adapter a folder of its own",
                                   .where = config.output_dir.string()});
 }

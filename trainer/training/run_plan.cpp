@@ -66,7 +66,14 @@ data::StepBatch largest_step(const RunConfig& config, std::span<const data::Exam
     return examples[static_cast<size_t>(i)].num_tokens();
   });
   order.resize(std::min(order.size(), static_cast<size_t>(config.micro_batch_size)));
-  return {.micro_batches = {data::make_micro_batch(examples, order)}};
+  // Every token learnt: a shorter batch may learn more of its tokens than the longest examples do.
+  std::vector<data::Example> longest;
+  for (const int64_t i : order) {
+    longest.push_back(examples[static_cast<size_t>(i)]);
+    longest.back().labels = longest.back().input_ids;
+  }
+  std::iota(order.begin(), order.end(), int64_t{0});
+  return {.micro_batches = {data::make_micro_batch(longest, order)}};
 }
 
 RunPlan plan_run(const RunConfig& config, const format::ModelConfig& model,

@@ -36,9 +36,13 @@ bool run_is_finished(const std::filesystem::path& output_dir) {
   for (const char* name : {"run.json", "adapter_config.json", "adapter_model.safetensors"}) {
     if (!std::filesystem::exists(output_dir / name)) return false;
   }
-  const Json record = read_json_file(output_dir / "run.json");
-  return record.is_object() && record.contains("exit_code") &&
-         record["exit_code"] == static_cast<int>(ExitCode::kOk);
+  try {
+    const Json record = read_json_file(output_dir / "run.json");
+    return record.is_object() && record.contains("exit_code") &&
+           record["exit_code"] == static_cast<int>(ExitCode::kOk);
+  } catch (const Error&) {  // damaged: going on from the last checkpoint writes it again
+    return false;
+  }
 }
 
 }  // namespace rung::training

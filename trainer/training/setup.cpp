@@ -16,6 +16,8 @@
 namespace rung::training {
 namespace {
 
+constexpr int64_t kUncountedReserve = int64_t{1} << 30;  // bytes
+
 [[noreturn]] void refuse(const std::string& what, const std::string& hint) {
   throw Error(ExitCode::kConfig, {.what = what, .hint = hint});
 }
@@ -182,7 +184,9 @@ int64_t apply_machine_settings(const RunConfig& config) {
                  .got = format_bytes(config.memory_limit),
                  .expected = fmt::format("at most {}", format_bytes(available))});
   }
-  const int64_t limit = config.memory_limit > 0 ? config.memory_limit : available;
+  // Examples, the tokenizer, kept blocks and the libraries' own memory are not counted.
+  const int64_t reserve = std::min(kUncountedReserve, available / 4);
+  const int64_t limit = config.memory_limit > 0 ? config.memory_limit : available - reserve;
   memory::cpu_counter().set_limit(limit);
   return limit;
 }
