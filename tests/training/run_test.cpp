@@ -1,0 +1,414 @@
+// Whole training runs on the tiny model: what they leave behind, and how they end.
+#include "training/run.h"
+
+#include <c10/util/Exception.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "base/config.h"
+#include "base/sha256.h"
+#include "format/adapter.h"
+#include "tests/support/expect_error.h"
+#include "tests/training/tiny_run.h"
+
+namespace rung::training {
+namespace {
+
+namespace fs = std::filesystem;
+using rung::testing::error_of;
+using rung::testing::expect_error;
+using rung::testing::expect_same_outcome;
+using rung::testing::kTinySteps;
+using rung::testing::metrics_of;
+using rung::testing::outcome_of;
+using rung::testing::run_record_of;
+using rung::testing::TinyRun;
+using rung::testing::WatchedLog;
+
+std::vector<Json> rows_of_kind(const fs::path& output_dir, const std::string& kind) {
+  std::vector<Json> rows;
+  for (Json& row : metrics_of(output_dir)) {
+    if (row["kind"] == kind) rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::set<std::string> names_in(const fs::path& folder) {
+  std::set<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    names.insert(entry.path().filename().string());
+  }
+  return names;
+}
+
+TEST(Train, LeavesExactlyTheseFiles) {
+  const TinyRun run;
+  EXPECT_EQ(run.train(), ExitCode::kOk);
+  EXPECT_EQ(
+      names_in(run.config.output_dir),
+      (std::set<std::string>{".rung.lock", "adapter_config.json", "adapter_model.safetensors",
+                             "checkpoints", "config.resolved.yaml", "metrics.jsonl", "run.json"}));
+  EXPECT_EQ(names_in(run.config.output_dir / "checkpoints"),
+            (std::set<std::string>{"step-000006"}));
+}
+
+TEST(Train, WritesEveryKeyOfATrainRow) {
+  const TinyRun run;
+  run.train();
+  const std::vector<Json> rows = rows_of_kind(run.config.output_dir, "train");
+  ASSERT_EQ(rows.size(), static_cast<size_t>(kTinySteps));
+  for (const Json& row : rows) {
+    for (const char* key :
+         {"step", "epoch", "loss", "grad_norm", "learning_rate", "tokens", "supervised_tokens",
+          "seconds", "tokens_per_second", "tokens_total", "elapsed_seconds", "memory_peak",
+          "memory_live", "memory_reserved", "memory_other"}) {
+      ASSERT_TRUE(row.contains(key)) << key;
+      EXPECT_TRUE(row[key].is_number()) << key;
+      EXPECT_GE(row[key].get<double>(), 0.0) << key;
+    }
+  }
+}
+
+TEST(Train, CountsStepsAndTokensInMetrics) {
+  const TinyRun run;
+  run.train();
+  int64_t step = 0;
+  int64_t tokens = 0;
+  for (const Json& row : rows_of_kind(run.config.output_dir, "train")) {
+    tokens += row["tokens"].get<int64_t>();
+    EXPECT_EQ(row["step"], ++step);
+    EXPECT_EQ(row["tokens_total"], tokens);
+    EXPECT_LT(row["supervised_tokens"], row["tokens"]);
+  }
+  EXPECT_EQ(run_record_of(run.config.output_dir)["tokens"], tokens);
+}
+
+TEST(Train, WritesEveryKeyOfRunJson) {
+  const TinyRun run;
+  run.train();
+  const Json record = run_record_of(run.config.output_dir);
+  for (const char* key :
+       {"exit_code", "exit_reason", "steps", "memory", "rung_changes", "oom_recoveries",
+        "skipped_steps", "tokens", "seconds", "versions", "hashes", "config"}) {
+    EXPECT_TRUE(record.contains(key)) << key;
+  }
+  for (const char* key : {"limit", "planned_peak", "measured_peak", "process_peak", "by_phase"}) {
+    EXPECT_TRUE(record["memory"].contains(key)) << key;
+  }
+  EXPECT_EQ(record["exit_code"], 0);
+  EXPECT_EQ(record["exit_reason"], "done");
+  EXPECT_EQ(record["steps"], kTinySteps);
+}
+
+TEST(Train, RecordsTheHashesOfItsInputsAndItsAdapter) {
+  const TinyRun run;
+  run.train();
+  const Json hashes = run_record_of(run.config.output_dir)["hashes"];
+  const std::string data = run.config.datasets[0].path.string();
+  EXPECT_EQ(hashes[data], sha256_of_file(data));
+  EXPECT_EQ(hashes["adapter_model.safetensors"],
+            sha256_of_file(run.config.output_dir / "adapter_model.safetensors"));
+}
+
+TEST(Train, MeasuresWhatItPlanned) {
+  const TinyRun run;
+  run.train();
+  const Json memory = run_record_of(run.config.output_dir)["memory"];
+  EXPECT_LE(memory["by_phase"]["train"], memory["planned_peak"]);
+  EXPECT_GE(memory["by_phase"]["train"].get<double>(), 0.8 * memory["planned_peak"].get<double>());
+}
+
+TEST(Train, WritesBackItsWholeConfiguration) {
+  const TinyRun run;
+  run.train();
+  const RunConfig saved =
+      load_run_config(run.config.output_dir / "config.resolved.yaml", {}).config;
+  EXPECT_EQ(changed_keys(saved, run.config), std::vector<std::string>{});
+}
+
+TEST(Train, LeavesAnAdapterThatReadsBack) {
+  const TinyRun run;
+  run.train();
+  const format::AdapterFolder adapter = format::read_adapter(run.config.output_dir);
+  EXPECT_EQ(adapter.config.r, 4);
+  EXPECT_EQ(adapter.tensors.size(), 14U);
+  for (const format::AdapterTensor& tensor : adapter.tensors) {
+    const bool moved = std::ranges::any_of(tensor.b, [](float value) { return value != 0.0F; });
+    EXPECT_TRUE(moved) << tensor.module;
+  }
+}
+
+TEST(Train, GivesTheSameBitsTwice) {
+  const TinyRun first;
+  first.train();
+  TinyRun second;
+  second.train();
+  const auto weights = [](const TinyRun& run) {
+    return rung::testing::file_bytes(run.config.output_dir / "adapter_model.safetensors");
+  };
+  EXPECT_EQ(weights(first), weights(second));
+}
+
+TEST(Train, AnotherSeedGivesAnotherAdapter) {
+  TinyRun run;
+  run.train();
+  const auto first = run.config.output_dir / "adapter_model.safetensors";
+  const std::string bytes = rung::testing::file_bytes(first);
+  run.config.seed = 43;
+  run.train({.mode = ResumeChoice::Mode::kNever});
+  EXPECT_NE(rung::testing::file_bytes(first), bytes);
+}
+
+// Few enough rows that all of them can be learnt by heart.
+void train_by_heart(TinyRun& run) {
+  run.config.datasets[0].path = run.dir.write("few.jsonl", rung::testing::tiny_records(4, 256));
+  run.config.lora_r = 16;
+  run.config.lora_alpha = 32;
+  run.config.lora_dropout = 0.0;
+  run.config.gradient_accumulation_steps = 1;
+  run.config.micro_batch_size = 4;
+  run.config.max_steps = 150;
+  run.train();
+  const std::vector<Json> rows = rows_of_kind(run.config.output_dir, "train");
+  EXPECT_GT(rows.front()["loss"].get<double>(), 5.0);
+  EXPECT_LT(rows.back()["loss"].get<double>(), 1.0);
+}
+
+TEST(Train, LearnsAFewRowsByHeart) {
+  TinyRun run;
+  train_by_heart(run);
+}
+
+TEST(Train, LearnsAFewRowsByHeartInBf16OverFourBits) {
+  TinyRun run;
+  run.config.adapter = AdapterKind::kQlora;
+  run.config.load_in_4bit = true;
+  run.config.compute_dtype = ComputeDtype::kBf16;
+  train_by_heart(run);
+}
+
+TEST(Train, EvaluatesDuringAndAfter) {
+  TinyRun run;
+  run.config.val_set_size = 4;
+  run.config.eval_steps = 2;
+  run.train();
+  std::vector<int64_t> steps;
+  for (const Json& row : rows_of_kind(run.config.output_dir, "eval")) {
+    steps.push_back(row["step"]);
+    EXPECT_NEAR(std::exp(row["loss"].get<double>()), row["perplexity"].get<double>(), 1e-6);
+    EXPECT_GT(row["tokens"], 0);
+  }
+  EXPECT_EQ(steps, (std::vector<int64_t>{2, 4, 6}));
+}
+
+TEST(Train, EvaluatesOnceAtTheEndByDefault) {
+  TinyRun run;
+  run.config.test_datasets = run.config.datasets;
+  run.train();
+  EXPECT_EQ(rows_of_kind(run.config.output_dir, "eval").size(), 1U);
+}
+
+TEST(Train, EvaluationDoesNotChangeTheTraining) {
+  TinyRun run;
+  run.train();
+  const auto adapter = run.config.output_dir / "adapter_model.safetensors";
+  const std::string bytes = rung::testing::file_bytes(adapter);
+  run.config.test_datasets = run.config.datasets;
+  run.config.eval_steps = 1;
+  run.train({.mode = ResumeChoice::Mode::kNever});
+  EXPECT_EQ(rung::testing::file_bytes(adapter), bytes);
+}
+
+TEST(Train, KeepsAsManyCheckpointsAsAskedFor) {
+  TinyRun run;
+  run.config.save_steps = 1;
+  run.config.save_total_limit = 3;
+  run.train();
+  EXPECT_EQ(names_in(run.config.output_dir / "checkpoints"),
+            (std::set<std::string>{"step-000004", "step-000005", "step-000006"}));
+}
+
+TEST(Train, StartsFromAnAdapter) {
+  TinyRun run;
+  run.train();
+  TinyRun next;
+  next.config.lora_model_dir = run.config.output_dir.string();
+  next.config.lora_dropout = 0.0;
+  next.config.learning_rate = 1e-30;  // too small to move a float
+  next.train();
+  EXPECT_EQ(format::read_adapter(next.config.output_dir).tensors[0].b,
+            format::read_adapter(run.config.output_dir).tensors[0].b);
+}
+
+TEST(Train, RefusesToOverwriteTheAdapterItStartsFrom) {
+  TinyRun run;
+  run.train();
+  run.config.lora_model_dir = run.config.output_dir.string();
+  expect_error(ExitCode::kConfig, "output_dir is lora_model_dir",
+               [&] { run.train({.mode = ResumeChoice::Mode::kNever}); });
+  EXPECT_TRUE(fs::exists(run.config.output_dir / "adapter_model.safetensors"));
+}
+
+// A model in which every row with token 255 gives a loss that is not finite.
+void poison_token_255(const TinyRun& run) {
+  nlohmann::json config = rung::testing::tiny_model_config();
+  config["tie_word_embeddings"] = false;
+  run.dir.write("model/config.json", config.dump());
+  const fs::path weights = run.dir / "model/model.safetensors";
+  rung::testing::write_random_weights(weights, config);
+  const format::SafetensorsFile file(weights);
+  const format::TensorInfo& embeddings = file.tensors().at("model.embed_tokens.weight");
+  std::string bytes = rung::testing::file_bytes(weights);
+  std::string row(static_cast<size_t>(embeddings.num_elements() * 4), '\0');
+  file.read("model.embed_tokens.weight", 0, std::as_writable_bytes(std::span(row)));
+  const size_t at = bytes.find(row) + 255 * 32 * 4;
+  const float infinite = std::numeric_limits<float>::infinity();
+  std::memcpy(bytes.data() + at, &infinite, sizeof(infinite));
+  run.dir.write("model/model.safetensors", bytes);
+}
+
+// A record a step, in order; those of `poisoned` (from 0) are not finite.
+std::string records_with_poison(const std::set<int64_t>& poisoned) {
+  std::string text;
+  for (int64_t i = 0; i < kTinySteps; ++i) {
+    Json ids = {1, 2, 3, 4, poisoned.contains(i) ? 255 : 5, 6};
+    text += Json{{"input_ids", ids}}.dump() + "\n";
+  }
+  return text;
+}
+
+struct PoisonedRun : TinyRun {
+  explicit PoisonedRun(const std::set<int64_t>& poisoned) {
+    poison_token_255(*this);
+    config.datasets[0].path = dir.write("poisoned.jsonl", records_with_poison(poisoned));
+    config.sample_packing = false;
+    config.shuffle = false;
+    config.gradient_accumulation_steps = 1;
+    config.max_skipped_steps = 2;
+  }
+};
+
+TEST(Train, SkipsAndCountsStepsThatAreNotFinite) {
+  const PoisonedRun run({1, 3, 5});
+  WatchedLog log;
+  EXPECT_EQ(run.train(log), ExitCode::kOk);
+  EXPECT_EQ(run_record_of(run.config.output_dir)["skipped_steps"], 3);
+  EXPECT_TRUE(log.contains("step 2 skipped: its loss or gradient is not finite")) << log.text();
+  for (const format::AdapterTensor& tensor : format::read_adapter(run.config.output_dir).tensors) {
+    for (const float value : tensor.b) ASSERT_TRUE(std::isfinite(value));
+  }
+}
+
+TEST(Train, WritesNullForALossThatIsNotFinite) {
+  const PoisonedRun run({1});
+  run.train();
+  const std::vector<Json> rows = rows_of_kind(run.config.output_dir, "train");
+  EXPECT_TRUE(rows[0]["loss"].is_number());
+  EXPECT_TRUE(rows[1]["loss"].is_null());
+  EXPECT_TRUE(rows[2]["loss"].is_number());
+}
+
+TEST(Train, GivesUpAfterTooManySkippedStepsInARow) {
+  const PoisonedRun run({0, 2, 3});
+  expect_error(ExitCode::kDiverged, "2 steps in a row", [&] { run.train(); });
+  const Json record = run_record_of(run.config.output_dir);
+  EXPECT_EQ(record["exit_code"], 5);
+  EXPECT_EQ(record["steps"], 4);
+  EXPECT_EQ(record["skipped_steps"], 3);
+}
+
+TEST(Train, AStepThatIsNotFiniteChangesNothing) {
+  PoisonedRun poisoned({kTinySteps - 1});
+  poisoned.train();
+  PoisonedRun sound({});
+  sound.config.max_steps = kTinySteps - 1;
+  sound.config.lr_scheduler = poisoned.config.lr_scheduler = LrScheduler::kConstant;
+  poisoned.train({.mode = ResumeChoice::Mode::kNever});
+  sound.train();
+  EXPECT_EQ(rung::testing::file_bytes(poisoned.config.output_dir / "adapter_model.safetensors"),
+            rung::testing::file_bytes(sound.config.output_dir / "adapter_model.safetensors"));
+}
+
+TEST(Train, RefusesAStepThatCannotFit) {
+  TinyRun run;
+  run.config.memory_limit = 200 << 10;
+  const std::string message = error_of(ExitCode::kDoesNotFit, [&] { run.train(); });
+  EXPECT_NE(message.find("expected at most 200.0 KiB"), std::string::npos) << message;
+  const Json record = run_record_of(run.config.output_dir);
+  EXPECT_EQ(record["exit_code"], 4);
+  EXPECT_EQ(record["exit_reason"], message);
+  EXPECT_EQ(record["steps"], 0);
+}
+
+int64_t planned_peak(const TinyRun& run) {
+  return run_record_of(run.config.output_dir)["memory"]["planned_peak"];
+}
+
+TEST(Train, RecomputesBlocksUntilItFits) {
+  TinyRun run;
+  run.config.sequence_len = 128;
+  run.config.gradient_checkpointing = {.mode = Recompute::Mode::kAll};
+  run.train();
+  const int64_t smallest = planned_peak(run);
+  const std::string adapter =
+      rung::testing::file_bytes(run.config.output_dir / "adapter_model.safetensors");
+  run.config.memory_limit = smallest;
+  run.config.gradient_checkpointing = {};
+  WatchedLog log;
+  run.train(log, {.mode = ResumeChoice::Mode::kNever});
+  EXPECT_TRUE(log.contains("2 of 2 blocks recomputed")) << log.text();
+  EXPECT_EQ(rung::testing::file_bytes(run.config.output_dir / "adapter_model.safetensors"),
+            adapter);
+}
+
+TEST(Train, RefusesAChoiceOfRecomputedBlocksThatCannotFit) {
+  TinyRun run;
+  run.config.sequence_len = 128;
+  run.config.gradient_checkpointing = {.mode = Recompute::Mode::kNone};
+  run.train();
+  run.config.memory_limit = planned_peak(run) - 1;
+  expect_error(ExitCode::kDoesNotFit, "0 of 2 blocks recomputed does not fit",
+               [&] { run.train({.mode = ResumeChoice::Mode::kNever}); });
+}
+
+TEST(Train, RecordsRunningOutOfMemoryInAStep) {
+  TinyRun run;
+  run.config.test_datasets = run.config.datasets;
+  run.config.eval_batch_size = 24;
+  run.config.gradient_checkpointing = {.mode = Recompute::Mode::kAll};
+  run.train();
+  const Json memory = run_record_of(run.config.output_dir)["memory"];
+  ASSERT_GT(memory["by_phase"]["eval"], memory["planned_peak"]) << "the case is not one";
+  run.config.memory_limit = memory["planned_peak"];
+  EXPECT_THROW(run.train({.mode = ResumeChoice::Mode::kNever}), c10::OutOfMemoryError);
+  const Json record = run_record_of(run.config.output_dir);
+  EXPECT_EQ(record["exit_code"], 4);
+  EXPECT_EQ(record["steps"], kTinySteps);
+  EXPECT_NE(record["exit_reason"].get<std::string>().find("out of memory"), std::string::npos);
+}
+
+TEST(Train, RefusesAMemoryLimitAboveWhatIsFree) {
+  TinyRun run;
+  run.config.memory_limit = int64_t{1} << 50;
+  expect_error(ExitCode::kDoesNotFit, "memory_limit is above what is free", [&] { run.train(); });
+}
+
+TEST(Train, RefusesADeviceThatIsNotThere) {
+  TinyRun run;
+  run.config.device = "cuda:7";
+  expect_error(ExitCode::kConfig, "cuda:7", [&] { run.train(); });
+}
+
+TEST(Train, RefusesIdsOutsideTheVocabularyWithFileAndLine) {
+  TinyRun run;
+  run.config.datasets[0].path =
+      run.dir.write("bad.jsonl", "{\"input_ids\":[1,2]}\n{\"input_ids\":[1,260]}\n");
+  expect_error(ExitCode::kConfig, "bad.jsonl:2", [&] { run.train(); });
+  EXPECT_EQ(run_record_of(run.config.output_dir)["exit_code"], 3);
+}
+
+}  // namespace
+}  // namespace rung::training
