@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
+#include "format/gguf_config.h"
+#include "format/gguf_tensors.h"
 #include "tests/format/tiny_gguf.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_dir.h"
@@ -179,6 +183,29 @@ TEST(GgufTokenizer, RefusesAnEosBeyondTheVocabulary) {
   GgufBuilder builder = tiny_gguf();
   builder.set("tokenizer.ggml.eos_token_id", uint32_t{8});
   expect_refused(builder, ExitCode::kDamaged, "tokenizer.ggml.eos_token_id is wrong: got 8");
+}
+
+// Whatever the header says after a byte of it changed, the model is read or refused.
+TEST(GgufTokenizer, AFlippedByteOfTheHeaderIsReadOrRefused) {
+  const TempDir dir;
+  const std::string sound = tiny_gguf().build();
+  const size_t header_bytes = sound.find("output_norm.weight");
+  std::mt19937 random(1);
+  for (size_t at = 0; at < header_bytes; ++at) {
+    std::string bytes = sound;
+    bytes[at] = static_cast<char>(random());
+    try {
+      const GgufFile file(dir.write("m.gguf", bytes));
+      const ModelConfig config = read_gguf_config(file, DType::kBF16);
+      plan_gguf_tensors(file, config);
+      const GgufTokenizer tokenizer =
+          read_gguf_tokenizer({.file = file, .vocab_size = config.vocab_size, .max_length = 128});
+      EXPECT_FALSE(tokenizer.tokenizer.dump().empty());  // throws where a text is no UTF-8
+      EXPECT_FALSE(tokenizer.tokenizer_config.dump().empty());
+    } catch (const Error&) {
+      // as good: what counts is that nothing else is thrown and no memory is touched
+    }
+  }
 }
 
 // --- SentencePiece
