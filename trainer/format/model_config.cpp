@@ -85,6 +85,9 @@ void read_sizes(const JsonFields& fields, const FamilyFacts& facts, ModelConfig&
     }
     config.head_dim = config.hidden_size / config.num_heads;
   }
+  if (config.head_dim > 256) {
+    fields.refuse("head_dim", "at most 256");
+  }
   if (config.head_dim % 2 != 0) {
     fields.damaged("head_dim", "an even number, got " + std::to_string(config.head_dim) +
                                    ": rotary embeddings turn pairs");

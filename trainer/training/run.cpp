@@ -129,6 +129,9 @@ TrainingRun::TrainingRun(const RunConfig& config, const StartingPoint& start, in
                                                  .weight_decay = config.weight_decay}),
       loader_(data_.train.examples, loader_options(config)) {
   record_inputs();
+  for (const std::string& note : base_.tokenizer.notes()) {
+    fmt::print(log, "note: {}\n", escape_for_terminal(note));
+  }
   if (start.discard_previous) discard_previous_run(config.output_dir);
   if (start.checkpoint) restore(*start.checkpoint);
   const fs::path metrics = config.output_dir / "metrics.jsonl";
