@@ -1,0 +1,144 @@
+#include "ops/attention.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "tests/support/counting.h"
+#include "tests/support/tensors.h"
+
+namespace rung::ops {
+namespace {
+
+using rung::testing::random_tensor;
+using rung::testing::relative_error;
+
+constexpr AttentionHeads kHeads = {
+    .num_heads = 6, .num_kv_heads = 2, .head_dim = 8, .scale = 0.37f};
+constexpr int64_t kWidth = (kHeads.num_heads + 2 * kHeads.num_kv_heads) * kHeads.head_dim;
+
+// Consecutive documents of these lengths.
+AttentionSegments documents(const std::vector<int64_t>& lengths) {
+  AttentionSegments segments;
+  int64_t begin = 0;
+  for (const int64_t length : lengths) {
+    segments.push_back({.q_begin = begin, .num_q = length, .k_begin = begin, .num_k = length});
+    begin += length;
+  }
+  return segments;
+}
+
+// softmax(scale q k' + causal mask) v of one document, heads expanded: every query sees what lies
+// before it.
+at::Tensor reference_document(const at::Tensor& qkv) {
+  const int64_t tokens = qkv.size(0);
+  const int64_t q_width = kHeads.num_heads * kHeads.head_dim;
+  const int64_t kv_width = kHeads.num_kv_heads * kHeads.head_dim;
+  const auto heads = [&](int64_t first, int64_t width) {
+    return qkv.narrow(1, first, width).reshape({tokens, -1, kHeads.head_dim}).transpose(0, 1);
+  };
+  const int64_t repeats = kHeads.num_heads / kHeads.num_kv_heads;
+  const at::Tensor q = heads(0, q_width);
+  const at::Tensor k = heads(q_width, kv_width).repeat_interleave(repeats, 0);
+  const at::Tensor v = heads(q_width + kv_width, kv_width).repeat_interleave(repeats, 0);
+  const at::Tensor mask = at::ones({tokens, tokens}, at::kBool).triu(1);
+  const at::Tensor scores = (q.matmul(k.transpose(1, 2)) * static_cast<double>(kHeads.scale))
+                                .masked_fill(mask, -INFINITY);
+  return scores.softmax(-1).matmul(v).transpose(0, 1).reshape({tokens, q_width});
+}
+
+at::Tensor reference(const at::Tensor& qkv, const AttentionSegments& segments) {
+  std::vector<at::Tensor> outputs;
+  for (const auto& segment : segments) {
+    outputs.push_back(reference_document(qkv.narrow(0, segment.q_begin, segment.num_q)));
+  }
+  return at::cat(outputs, 0);
+}
+
+class Attention : public ::testing::TestWithParam<c10::ScalarType> {
+ protected:
+  double tolerance() const { return GetParam() == at::kFloat ? 2e-6 : 5e-3; }
+};
+
+TEST_P(Attention, ValueAndGradientEqualMaskedSoftmaxInEachDocument) {
+  const AttentionSegments segments = documents({33, 1, 70, 4});
+  const at::Tensor qkv = random_tensor({108, kWidth}, 1, GetParam()).requires_grad_();
+  const at::Tensor wide = qkv.detach().to(at::kDouble).requires_grad_();
+  const at::Tensor expected = reference(wide, segments);
+  const at::Tensor dout = random_tensor(expected.sizes(), 2, GetParam());
+  const at::Tensor dqkv = torch::autograd::grad({expected}, {wide}, {dout.to(at::kDouble)})[0];
+  const at::Tensor out = attention(qkv, kHeads, segments);
+  EXPECT_EQ(out.scalar_type(), GetParam());
+  EXPECT_LE(relative_error(out, expected), tolerance());
+  EXPECT_LE(relative_error(torch::autograd::grad({out}, {qkv}, {dout})[0], dqkv), tolerance());
+}
+
+TEST_P(Attention, ADocumentIsUntouchedByItsNeighbours) {
+  const AttentionSegments segments = documents({20, 30});
+  at::Tensor qkv = random_tensor({50, kWidth}, 1, GetParam());
+  const at::Tensor before = attention(qkv, kHeads, segments).narrow(0, 20, 30).clone();
+  qkv.narrow(0, 0, 20).fill_(100.0);
+  EXPECT_TRUE(attention(qkv, kHeads, segments).narrow(0, 20, 30).equal(before));
+}
+
+TEST_P(Attention, TakenStepByStepWithACacheItEqualsTheFullPass) {
+  const std::vector<int64_t> lengths = {19, 7};
+  const at::Tensor qkv = random_tensor({26, kWidth}, 1, GetParam());
+  const at::Tensor expected = attention(qkv, kHeads, documents(lengths));
+  const int64_t kv_width = kHeads.num_kv_heads * kHeads.head_dim;
+  // Room between the two sequences, as generation leaves it for tokens to come.
+  KvCache cache{at::full({40, kv_width}, NAN, qkv.options()),
+                at::full({40, kv_width}, NAN, qkv.options())};
+  const std::vector<int64_t> cache_begin = {1, 25};
+  const std::vector<int64_t> token_begin = {0, 19};
+  // The first five tokens of both at once, then one after the other.
+  for (int64_t done = 0; done < 19;) {
+    const int64_t count = done == 0 ? 5 : 1;
+    std::vector<at::Tensor> rows;
+    AttentionSegments segments;
+    std::vector<int32_t> cache_rows;
+    std::vector<int64_t> tokens;
+    for (size_t s = 0; s < lengths.size(); ++s) {
+      if (done + count > lengths[s]) continue;
+      segments.push_back({.q_begin = static_cast<int64_t>(tokens.size()),
+                          .num_q = count,
+                          .k_begin = cache_begin[s],
+                          .num_k = done + count});
+      for (int64_t i = done; i < done + count; ++i) {
+        tokens.push_back(token_begin[s] + i);
+        cache_rows.push_back(static_cast<int32_t>(cache_begin[s] + i));
+      }
+    }
+    const at::Tensor index = at::tensor(tokens, at::kLong);
+    const at::Tensor out =
+        attention_cached(qkv.index_select(0, index), kHeads, segments, cache, cache_rows);
+    EXPECT_LE(relative_error(out, expected.index_select(0, index)), tolerance()) << "from " << done;
+    done += count;
+  }
+}
+
+TEST_P(Attention, MetaTakesWhatTheCpuTakes) {
+  const AttentionSegments segments = documents({33, 70, 4});
+  const auto run = [&](const at::Tensor& qkv, const at::Tensor& dout) {
+    const at::Tensor out = attention(qkv, kHeads, segments);
+    torch::autograd::grad({out}, {qkv}, {dout});
+  };
+  const auto tensor = [&](int64_t width, c10::Device device) {
+    return at::zeros({107, width}, at::TensorOptions(device).dtype(GetParam()));
+  };
+  const auto taken = [&](memory::Counter& counter, c10::Device device) {
+    const at::Tensor qkv = tensor(kWidth, device).requires_grad_();
+    const at::Tensor dout = tensor(kHeads.num_heads * kHeads.head_dim, device);
+    return rung::testing::taken_by(counter, [&] { run(qkv, dout); });
+  };
+  EXPECT_EQ(taken(memory::meta_counter(), at::kMeta), taken(memory::cpu_counter(), at::kCPU));
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, Attention, ::testing::Values(at::kFloat, at::kBFloat16),
+                         [](const auto& info) { return c10::toString(info.param); });
+
+}  // namespace
+}  // namespace rung::ops
