@@ -98,8 +98,12 @@ FrozenWeight WeightReader::quantized(const std::string& name, int64_t out_featur
         in_features);
   }
   const auto stored = folder_->nf4_weights().find(name);
-  Nf4Tensors tensors = stored != folder_->nf4_weights().end() ? read_bnb(stored->second)
-                                                              : quantize_pieces(name, num_elements);
+  const bool is_stored = stored != folder_->nf4_weights().end();
+  if (folder_->config().bnb && !is_stored) {
+    // The checkpoint's maker left this one out of the quantisation (llm_int8_skip_modules).
+    return FrozenWeight::from_dense(dense(name, {out_features, in_features}));
+  }
+  Nf4Tensors tensors = is_stored ? read_bnb(stored->second) : quantize_pieces(name, num_elements);
   return FrozenWeight::from_nf4(std::move(tensors), out_features, in_features);
 }
 
