@@ -247,7 +247,7 @@ TEST(Train, RefusesToOverwriteTheAdapterItStartsFrom) {
   TinyRun run;
   run.train();
   run.config.lora_model_dir = run.config.output_dir.string();
-  expect_error(ExitCode::kConfig, "output_dir is lora_model_dir",
+  expect_error(ExitCode::kConfig, "lora_model_dir lies in output_dir",
                [&] { run.train({.mode = ResumeChoice::Mode::kNever}); });
   EXPECT_TRUE(fs::exists(run.config.output_dir / "adapter_model.safetensors"));
 }
