@@ -129,6 +129,21 @@ class TreeBuilder : public YAML::EventHandler {
   ConfigNode root_;
 };
 
+// Several problems as one error: the only one whose message has more than one line.
+class ErrorList : public Error {
+ public:
+  explicit ErrorList(const std::vector<ErrorParts>& problems)
+      : Error(ExitCode::kConfig,
+              {.what = fmt::format("{} errors in the configuration", problems.size())}),
+        text_(Error::what()) {
+    for (const ErrorParts& problem : problems) text_ += "\n  " + format_error(problem);
+  }
+  const char* what() const noexcept override { return text_.c_str(); }
+
+ private:
+  std::string text_;
+};
+
 // A plain scalar without the '+' that from_chars does not take.
 std::string_view number_text(const ConfigNode& node) {
   std::string_view text = node.text;
@@ -174,9 +189,7 @@ std::string ConfigNode::quoted() const {
 void ConfigErrors::throw_if_any() const {
   if (problems_.empty()) return;
   if (problems_.size() == 1) throw Error(ExitCode::kConfig, problems_.front());
-  std::string text = fmt::format("{} errors in the configuration", problems_.size());
-  for (const ErrorParts& problem : problems_) text += "\n  " + format_error(problem);
-  throw Error(ExitCode::kConfig, {.what = text});
+  throw ErrorList(problems_);
 }
 
 ConfigNode parse_config_text(const std::string& text, const std::string& source,

@@ -29,6 +29,20 @@ size_t utf8_length(std::string_view text, size_t begin) {
   return length;
 }
 
+// A name with a line break in it must not make a second line, which could pass for a message of its
+// own.
+std::string without_line_breaks(std::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    if (c == '\n') {
+      line += "\\x0a";
+    } else {
+      line += c;
+    }
+  }
+  return line;
+}
+
 }  // namespace
 
 Error::Error(ExitCode code, ErrorParts parts)
@@ -41,7 +55,7 @@ std::string format_error(const ErrorParts& parts) {
     text += fmt::format("{} expected {}", parts.got.empty() ? ":" : ",", parts.expected);
   if (!parts.hint.empty()) text += fmt::format("; {}", parts.hint);
   if (!parts.where.empty()) text += fmt::format(" ({})", parts.where);
-  return escape_for_terminal(text);
+  return without_line_breaks(escape_for_terminal(text));
 }
 
 std::string escape_for_terminal(std::string_view text) {

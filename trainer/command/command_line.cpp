@@ -31,13 +31,28 @@ std::optional<cxxopts::ParseResult> parse_arguments(cxxopts::Options& parser, in
   }
 }
 
-std::string required(const cxxopts::ParseResult& parsed, const std::string& name,
-                     std::string_view verb) {
+namespace {
+
+// The value of `name`, which a message calls `shown`.
+std::string value_of(const cxxopts::ParseResult& parsed, const std::string& name,
+                     const std::string& shown, std::string_view verb) {
   if (parsed.count(name) == 0) {
-    throw Error(ExitCode::kUsage, {.what = fmt::format("{} is missing", name),
-                                   .hint = fmt::format("see `rung {} --help`", verb)});
+    throw Error(ExitCode::kUsage,
+                {.what = shown + " is missing", .hint = fmt::format("see `rung {} --help`", verb)});
   }
   return parsed[name].as<std::string>();
+}
+
+}  // namespace
+
+std::string required(const cxxopts::ParseResult& parsed, const std::string& name,
+                     std::string_view verb) {
+  return value_of(parsed, name, name, verb);
+}
+
+std::string required_option(const cxxopts::ParseResult& parsed, const std::string& name,
+                            std::string_view verb) {
+  return value_of(parsed, name, "--" + name, verb);
 }
 
 std::vector<std::string> repeated(const cxxopts::ParseResult& parsed, std::string_view name) {
@@ -57,6 +72,18 @@ std::string choice(const cxxopts::ParseResult& parsed, const std::string& name,
                                  .expected = fmt::format("{}", fmt::join(allowed, " or "))});
 }
 
+std::string one_line(std::string_view text) {
+  std::string line;
+  for (const char c : escape_for_terminal(text)) {
+    if (c == '\n') {
+      line += "\\x0a";
+    } else {
+      line += c;
+    }
+  }
+  return line;
+}
+
 void print(std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
     throw Error(ExitCode::kDamaged, {.what = "cannot write to standard output"});
@@ -64,7 +91,7 @@ void print(std::string_view text) {
 }
 
 void print_notes(const std::vector<std::string>& notes) {
-  for (const std::string& note : notes) fmt::print(stderr, "note: {}\n", note);
+  for (const std::string& note : notes) fmt::print(stderr, "note: {}\n", one_line(note));
 }
 
 }  // namespace rung::command

@@ -18,12 +18,19 @@ std::optional<cxxopts::ParseResult> parse_arguments(cxxopts::Options& parser, in
 std::string required(const cxxopts::ParseResult& parsed, const std::string& name,
                      std::string_view verb);
 
+// Likewise of an option, --name.
+std::string required_option(const cxxopts::ParseResult& parsed, const std::string& name,
+                            std::string_view verb);
+
 // The values of a repeatable option as they were written (cxxopts splits vectors at commas).
 std::vector<std::string> repeated(const cxxopts::ParseResult& parsed, std::string_view name);
 
 // The value of option `name`; throws Error kUsage where it is none of `allowed`.
 std::string choice(const cxxopts::ParseResult& parsed, const std::string& name,
                    const std::vector<std::string>& allowed);
+
+// `text` for a line of output: control characters and line breaks are escaped.
+std::string one_line(std::string_view text);
 
 // Writes to standard output; throws Error kDamaged where that fails (a closed pipe, a full disk).
 void print(std::string_view text);

@@ -192,6 +192,23 @@ void check_ids(const std::vector<model::TokenIds>& prompts, int64_t vocab_size) 
   }
 }
 
+// Leaves the answers as many tokens as the model's context has beside the longest prompt.
+int64_t fit_into_context(int64_t max_new_tokens, int64_t longest_prompt,
+                         const format::ModelConfig& model) {
+  const int64_t context = std::min(model.max_position_embeddings,
+                                   model.sliding_window.value_or(model.max_position_embeddings));
+  if (longest_prompt >= context) {
+    throw Error(ExitCode::kConfig, {.what = "a prompt does not fit into the model's context",
+                                    .got = fmt::format("{} tokens", longest_prompt),
+                                    .expected = fmt::format("fewer than {}", context)});
+  }
+  const int64_t room = context - longest_prompt;
+  if (max_new_tokens <= room) return max_new_tokens;
+  print_notes(
+      {fmt::format("answers end after {} tokens: the model's context has {}", room, context)});
+  return room;
+}
+
 std::vector<int64_t> stop_ids(const format::ModelConfig& model, const text::Tokenizer& tokenizer) {
   std::vector<int64_t> ids = model.eos_token_ids;
   if (const auto eos = tokenizer.eos_id()) ids.push_back(*eos);
@@ -232,6 +249,8 @@ int run_generate(int argc, char** argv) {
   for (const model::TokenIds& ids : prompts) {
     longest = std::max(longest, static_cast<int64_t>(ids.size()));
   }
+  options->generation.max_new_tokens =
+      fit_into_context(options->generation.max_new_tokens, longest, folder.config());
   options->run.sequence_len = longest + options->generation.max_new_tokens;
   options->generation.stop_ids = stop_ids(folder.config(), tokenizer);
   model::Transformer model(folder.config(), &folder,

@@ -127,18 +127,18 @@ std::string as_text(const Json& json) {
     if (key == "tensors") {
       for (const auto& [name, info] : value.items()) {
         text += fmt::format("  {:<8}{:<20} {}\n", info["dtype"].get<std::string>(),
-                            info["shape"].dump(), name);
+                            info["shape"].dump(), one_line(name));
       }
     } else if (key == "bytes") {
       text += fmt::format("{}: {}\n", key, format_bytes(value.get<int64_t>()));
     } else if (key == "parameters") {
       text += fmt::format("{}: {}\n", key, format_count(value.get<int64_t>()));
     } else {
-      text +=
-          fmt::format("{}: {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+      text += fmt::format("{}: {}\n", key,
+                          one_line(value.is_string() ? value.get<std::string>() : value.dump()));
     }
   }
-  return escape_for_terminal(text + "sound: yes\n");
+  return text + "sound: yes\n";
 }
 
 }  // namespace

@@ -31,7 +31,10 @@ constexpr std::array<Dtype, 3> kDtypes = {{{"bf16", "bfloat16", format::DType::k
 void write_config(const fs::path& from, const fs::path& to, const Dtype& dtype) {
   Json config = read_json_file(from / "config.json");
   config.erase("quantization_config");
-  config[config.contains("dtype") ? "dtype" : "torch_dtype"] = dtype.config_name;
+  // Older files say torch_dtype, newer ones dtype; where both stand, both are read.
+  const bool has_new_name = config.contains("dtype");
+  if (has_new_name) config["dtype"] = dtype.config_name;
+  if (!has_new_name || config.contains("torch_dtype")) config["torch_dtype"] = dtype.config_name;
   publish_file(to / "config.json", config.dump(2) + "\n");
 }
 
@@ -74,10 +77,11 @@ int run_merge(int argc, char** argv) {
   const std::string base = choice(*parsed, "base", {"full", "nf4"});
   const std::string dtype_option = choice(*parsed, "dtype", {"bf16", "fp16", "fp32"});
   const Dtype& dtype = *std::ranges::find(kDtypes, dtype_option, &Dtype::option);
-  const fs::path out = required(*parsed, "out", "merge");
+  const fs::path out = required_option(*parsed, "out", "merge");
 
   const format::ModelFolder folder(format::find_model_folder(required(*parsed, "model", "merge")));
-  const format::AdapterFolder adapter = format::read_adapter(required(*parsed, "adapter", "merge"));
+  const format::AdapterFolder adapter =
+      format::read_adapter(required_option(*parsed, "adapter", "merge"));
   if (fs::exists(out)) {
     throw Error(ExitCode::kConfig, {.what = "the output folder exists already",
                                     .hint = "name a new one, or remove it",

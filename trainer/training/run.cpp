@@ -409,7 +409,9 @@ void check_folders(const RunConfig& config) {
 
 ExitCode train(const TrainRequest& request, std::ostream& log) {
   const RunConfig config = with_starting_adapter(request.config, request.explicit_keys);
-  for (const std::string& note : request.notes) fmt::print(log, "note: {}\n", note);
+  for (const std::string& note : request.notes) {
+    fmt::print(log, "note: {}\n", escape_for_terminal(note));
+  }
   const int64_t limit = apply_machine_settings(config);
   check_folders(config);
   const DirLock lock(config.output_dir);
