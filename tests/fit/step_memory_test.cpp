@@ -1,0 +1,211 @@
+#include "fit/step_memory.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "step/step.h"
+#include "tests/support/counting.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/tiny_transformer.h"
+
+namespace rung::fit {
+namespace {
+
+using rung::testing::TinyFolder;
+
+constexpr int64_t kLayers = 6;
+
+nlohmann::json deep_config() {
+  nlohmann::json config = rung::testing::tiny_llama();
+  config["num_hidden_layers"] = kLayers;
+  return config;
+}
+
+std::vector<std::string> all_linears(int64_t num_layers) {
+  std::vector<std::string> modules;
+  for (int64_t layer = 0; layer < num_layers; ++layer) {
+    for (const char* name : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                             "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}) {
+      modules.push_back("model.layers." + std::to_string(layer) + "." + name);
+    }
+  }
+  return modules;
+}
+
+data::StepBatch batch(const std::vector<int64_t>& lengths) {
+  const auto examples = rung::testing::random_examples(lengths, 3);
+  std::vector<int64_t> all(lengths.size());
+  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int64_t>(i);
+  return rung::testing::step_batch(examples, {all});
+}
+
+struct Case {
+  std::string name;
+  model::BaseFormat base = model::BaseFormat::kNf4;
+  c10::ScalarType compute = c10::kFloat;
+  double dropout = 0.0;
+  std::vector<int64_t> lengths = {100, 60};
+};
+
+class StepMemory : public ::testing::TestWithParam<Case> {
+ protected:
+  StepShape shape() const {
+    const Case& c = GetParam();
+    return {.config = folder_.config(),
+            .model = {.compute = c.compute, .base = c.base, .max_positions = 128},
+            .adapter = {.r = 4, .dropout = c.dropout, .modules = all_linears(kLayers)},
+            .batch = batch(c.lengths)};
+  }
+  TinyFolder folder_{deep_config()};
+};
+
+TEST_P(StepMemory, FallsAsBlocksAreRecomputed) {
+  const StepShape s = shape();
+  int64_t previous = step_memory(s, 0).peak;
+  for (int64_t num_recomputed = 1; num_recomputed <= kLayers; ++num_recomputed) {
+    const int64_t peak = step_memory(s, num_recomputed).peak;
+    EXPECT_LE(peak, previous) << num_recomputed;
+    previous = peak;
+  }
+  EXPECT_LT(previous, step_memory(s, 0).peak);
+}
+
+TEST_P(StepMemory, TheChoiceIsTheSmallestThatFits) {
+  const StepShape s = shape();
+  std::vector<int64_t> peaks;
+  for (int64_t n = 0; n <= kLayers; ++n) peaks.push_back(step_memory(s, n).peak);
+  for (int64_t n = 0; n <= kLayers; ++n) {
+    for (const int64_t more : {0, 1}) {
+      const int64_t limit = peaks[static_cast<size_t>(n)] + more;
+      int64_t smallest = 0;
+      while (peaks[static_cast<size_t>(smallest)] > limit) ++smallest;
+      EXPECT_EQ(choose_num_recomputed(s, limit), smallest) << n << ", limit " << limit;
+    }
+  }
+}
+
+TEST_P(StepMemory, ALowerLimitNeverMeansFewerBlocks) {
+  const StepShape s = shape();
+  const int64_t least = step_memory(s, kLayers).peak;
+  const int64_t most = step_memory(s, 0).peak;
+  int64_t previous = kLayers;
+  for (int64_t part = 0; part <= 8; ++part) {
+    const int64_t chosen = choose_num_recomputed(s, least + (most - least) * part / 8);
+    EXPECT_LE(chosen, previous);
+    previous = chosen;
+  }
+  EXPECT_EQ(previous, 0);
+}
+
+TEST_P(StepMemory, NothingFitsIsAnErrorWithBothFigures) {
+  const StepShape s = shape();
+  const int64_t least = step_memory(s, kLayers).peak;
+  const std::string message =
+      rung::testing::error_of(ExitCode::kDoesNotFit, [&] { choose_num_recomputed(s, least - 1); });
+  for (const std::string& words :
+       {std::string("does not fit, even with every block recomputed"), format_bytes(least),
+        format_bytes(least - 1), std::string("memory_limit"), std::string("micro_batch_size")}) {
+    EXPECT_NE(message.find(words), std::string::npos) << message << "\nlacks " << words;
+  }
+}
+
+// Building the model included, as the plan has it.
+TEST_P(StepMemory, EqualsWhatTheCpuTakes) {
+  const StepShape s = shape();
+  for (const int64_t num_recomputed : {int64_t{0}, kLayers}) {
+    const rung::testing::Measured measured(memory::cpu_counter());
+    model::Transformer model(s.config, &folder_.folder(), s.model);
+    model.add_adapter(s.adapter);
+    model.adapter().initialize(InitLora::kKaiming, 1);
+    step::Optimizer optimizer(model.adapter().parameters(), {});
+    step::run_step(model, optimizer, s.batch, {}, {.num_recomputed = num_recomputed});
+    const rung::testing::Taken cpu = measured.taken();
+    const memory::Usage plan = step_memory(s, num_recomputed);
+    EXPECT_EQ(plan.peak, cpu.peak);
+    EXPECT_EQ(plan.at_peak, cpu.at_peak);
+  }
+}
+
+TEST_P(StepMemory, LeavesNothingOnTheMetaDevice) {
+  step_memory(shape(), 0);
+  EXPECT_EQ(memory::meta_counter().usage().live, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, StepMemory,
+                         ::testing::Values(Case{.name = "Nf4"},
+                                           Case{.name = "Dense", .base = model::BaseFormat::kDense},
+                                           Case{.name = "Nf4Bf16Dropout",
+                                                .base = model::BaseFormat::kNf4DoubleQuant,
+                                                .compute = c10::kBFloat16,
+                                                .dropout = 0.1},
+                                           Case{.name = "OneShortDocument", .lengths = {9}}),
+                         [](const auto& info) { return info.param.name; });
+
+// choose_num_recomputed searches by halves, which is right only where the peak never rises.
+TEST(StepMemoryOfManyShapes, NeverRisesWithMoreBlocksRecomputed) {
+  for (uint64_t shape = 0; shape < 24; ++shape) {
+    const CounterRandom random(shape, 0);
+    const auto pick = [&](uint64_t draw, std::vector<int64_t> from) {
+      return from[random.below(draw, from.size())];
+    };
+    StepShape s{
+        .config = {.vocab_size = pick(0, {61, 30000}),
+                   .hidden_size = pick(1, {16, 64, 512}),
+                   .intermediate_size = pick(2, {8, 96, 2048}),
+                   .num_layers = pick(3, {1, 2, 5}),
+                   .num_heads = 4,
+                   .num_kv_heads = pick(4, {1, 4}),
+                   .head_dim = pick(5, {8, 64}),
+                   .tie_word_embeddings = pick(6, {0, 1}) == 1},
+        .batch = batch(shape % 3 == 0 ? std::vector<int64_t>{3} : std::vector<int64_t>{300, 20})};
+    s.model = {.compute = pick(7, {0, 1}) == 0 ? c10::kFloat : c10::kBFloat16,
+               .base = pick(8, {0, 1}) == 0 ? model::BaseFormat::kDense : model::BaseFormat::kNf4,
+               .max_positions = 512};
+    s.adapter = {.r = pick(9, {1, 32}),
+                 .dropout = pick(10, {0, 1}) == 0 ? 0.0 : 0.1,
+                 .modules = all_linears(s.config.num_layers)};
+    int64_t previous = step_memory(s, 0).peak;
+    for (int64_t num_recomputed = 1; num_recomputed <= s.config.num_layers; ++num_recomputed) {
+      const int64_t peak = step_memory(s, num_recomputed).peak;
+      EXPECT_LE(peak, previous) << "shape " << shape << ", " << num_recomputed << " blocks";
+      previous = peak;
+    }
+  }
+}
+
+TEST(StepMemory8B, TheShapeOfAnEightBillionModelIsCountedInAMoment) {
+  // Llama 3.1 8B, NF4, rank 16 on every linear, 2 x 2048 tokens, every block recomputed.
+  const rung::testing::TempDir dir;
+  const auto config = format::read_model_config(
+      dir.write("config.json", nlohmann::json{{"architectures", {"LlamaForCausalLM"}},
+                                              {"vocab_size", 128256},
+                                              {"hidden_size", 4096},
+                                              {"intermediate_size", 14336},
+                                              {"num_hidden_layers", 32},
+                                              {"num_attention_heads", 32},
+                                              {"num_key_value_heads", 8},
+                                              {"max_position_embeddings", 131072}}
+                                   .dump()));
+  const StepShape s{.config = config,
+                    .model = {.compute = c10::kBFloat16, .max_positions = 2048},
+                    .adapter = {.r = 16, .modules = all_linears(32)},
+                    .batch = batch({2048, 2048})};
+  const memory::Usage all = step_memory(s, 32);
+  const auto of = [&](memory::Component component) {
+    return all.at_peak[static_cast<size_t>(component)];
+  };
+  // 6.98e9 block weights at 0.5625 bytes each, and 2 * 128256 * 4096 in bf16.
+  EXPECT_NEAR(static_cast<double>(of(memory::Component::kBaseWeights)), 6.98e9 * 0.5625 + 2.10e9,
+              0.02e9);
+  // 41.9 M parameters of rank 16 in fp32, and two moments.
+  EXPECT_NEAR(static_cast<double>(of(memory::Component::kAdapters)), 41.9e6 * 4, 0.5e6);
+  EXPECT_EQ(of(memory::Component::kOptimizer), 2 * of(memory::Component::kAdapters));
+  EXPECT_GT(step_memory(s, 0).peak, all.peak);
+}
+
+}  // namespace
+}  // namespace rung::fit
