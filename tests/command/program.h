@@ -123,13 +123,13 @@ inline void expect_failure(const ProgramResult& result, int code, const std::str
   EXPECT_EQ(result.err.find("frame #"), std::string::npos) << "a stack trace";
 }
 
-// Everything below `folder`, with '/' behind folders.
+// Everything below `folder`, with '/' behind folders, but the output of programs.
 inline std::set<std::string> tree(const std::filesystem::path& folder) {
   std::set<std::string> names;
   if (!std::filesystem::exists(folder)) return names;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
-    names.insert(entry.path().lexically_relative(folder).string() +
-                 (entry.is_directory() ? "/" : ""));
+    const std::string name = entry.path().lexically_relative(folder).string();
+    if (name != ".out" && name != ".err") names.insert(name + (entry.is_directory() ? "/" : ""));
   }
   return names;
 }
