@@ -8,8 +8,8 @@ namespace {
 
 using kernels::bf16;
 using kernels::cpu::rope_;
-using kernels::cpu::RopeDirection;
-using kernels::cpu::RopeShape;
+using kernels::RopeDirection;
+using kernels::RopeShape;
 using testing::random_values;
 using testing::Tolerances;
 using testing::widen;

@@ -10,7 +10,7 @@
 namespace rung::ops {
 namespace {
 
-using kernels::cpu::RmsNormShape;
+using kernels::RmsNormShape;
 using torch::autograd::SavedVariable;
 using torch::autograd::variable_list;
 

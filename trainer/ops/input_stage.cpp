@@ -14,7 +14,7 @@ namespace {
 using memory::Component;
 using memory::ComponentScope;
 
-kernels::cpu::RmsNormShape norm_shape(const at::Tensor& x) {
+kernels::RmsNormShape norm_shape(const at::Tensor& x) {
   return {.rows = x.size(0), .cols = x.size(1), .x_stride = x.stride(0), .y_stride = x.size(1)};
 }
 

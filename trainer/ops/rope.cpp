@@ -9,7 +9,7 @@
 namespace rung::ops {
 namespace {
 
-using kernels::cpu::RopeDirection;
+using kernels::RopeDirection;
 using torch::autograd::variable_list;
 
 struct Rotation {
@@ -21,10 +21,10 @@ struct Rotation {
 
 void rotate_(const at::Tensor& heads, const Rotation& rotation, RopeDirection direction) {
   if (heads.is_meta()) return;
-  const kernels::cpu::RopeShape shape{.tokens = heads.size(0),
-                                      .heads = rotation.num_heads,
-                                      .head_dim = rotation.head_dim,
-                                      .token_stride = heads.stride(0)};
+  const kernels::RopeShape shape{.tokens = heads.size(0),
+                                 .heads = rotation.num_heads,
+                                 .head_dim = rotation.head_dim,
+                                 .token_stride = heads.stride(0)};
   with_type(heads.scalar_type(), [&]<typename T>() {
     kernels::cpu::rope_<T>(data_of<T>(heads), data_of<float>(rotation.table.cos),
                            data_of<float>(rotation.table.sin),
