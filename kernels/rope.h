@@ -36,10 +36,10 @@ void rope_(T* x, const float* cos, const float* sin, const int32_t* positions,
 
 namespace cuda {
 
-// As cpu::rope_, with products and their sum each rounded to float, so that float results are those
-// of transformers bit for bit. Heads whose halves are aligned to 16 bytes, in pointers, token_stride
-// and head_dim / 2, are accessed in packets of 16 bytes, others by element. Throws
-// std::invalid_argument for an odd head_dim.
+// As cpu::rope_, with products and their sum each rounded to float, as transformers does. Where
+// halves of heads are aligned to 16 bytes, in pointers, token_stride and head_dim / 2, they are
+// accessed in packets of 16 bytes, else by element. Throws std::invalid_argument for an odd
+// head_dim.
 template <typename T>
 void rope_(T* x, const float* cos, const float* sin, const int32_t* positions,
            const RopeShape& shape, RopeDirection direction, Stream stream);
