@@ -110,6 +110,15 @@ TEST(Emulation, ShufflesStayInTheirGroupOfLanes) {
   }
 }
 
+__global__ void root_kernel(float* out) { out[0] = __fsqrt_rn(2.0f); }
+
+TEST(Emulation, RoundsRootsToNearest) {
+  Device device;
+  GuardedBuffer<float> out(1);
+  launch_block(device, 1, root_kernel, out.data());
+  EXPECT_EQ(out.data()[0], 0x1.6a09e6p+0f);
+}
+
 __global__ void approximate_kernel(float* out) {
   out[0] = __expf(1.0f);
   out[1] = __expf(-80.0f);

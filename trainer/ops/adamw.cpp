@@ -7,7 +7,7 @@
 namespace rung::ops {
 
 void adamw_(at::Tensor& parameters, const at::Tensor& gradients, at::Tensor& first_moment,
-            at::Tensor& second_moment, const kernels::cpu::AdamWParams& params) {
+            at::Tensor& second_moment, const kernels::AdamWParams& params) {
   if (parameters.is_meta()) return;
   kernels::cpu::adamw(parameters.data_ptr<float>(), gradients.const_data_ptr<float>(),
                       first_moment.data_ptr<float>(), second_moment.data_ptr<float>(),
