@@ -6,6 +6,7 @@
 
 #include "kernels/swiglu.h"
 #include "tests/kernels/refusal.h"
+#include "tests/kernels/swiglu_rounding.h"
 #include "tests/reference/swiglu.h"
 #include "tests/support/emulation/guarded_buffer.h"
 #include "tests/support/emulation/schedules.h"
@@ -128,6 +129,17 @@ TYPED_TEST(SwigluCuda, ForwardMatchesReference) {
   for (const Shape& shape : kShapes) {
     check_forward<typename TypeParam::Stored, typename TypeParam::Operand>(shape);
   }
+}
+
+TYPED_TEST(SwigluCuda, RoundsSiluAndTheProduct) {
+  using T = typename TypeParam::Stored;
+  if (sizeof(T) != 2) GTEST_SKIP() << "float is not rounded";
+  const auto values = random_values<T>(2 * 1024, 1);
+  const GuardedBuffer<T> gate_up(values);
+  GuardedBuffer<typename TypeParam::Operand> y(1024);
+  Device device;
+  kernels::cuda::swiglu_forward(gate_up.data(), 1, 1024, y.data(), Stream{device.handle()});
+  EXPECT_EQ(testing::count_misrounded(values, y.read()), 0);
 }
 
 TYPED_TEST(SwigluCuda, BackwardMatchesReference) {

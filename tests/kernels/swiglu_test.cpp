@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "tests/kernels/swiglu_rounding.h"
 #include "tests/reference/swiglu.h"
 #include "tests/support/kernel_inputs.h"
 
@@ -64,6 +65,21 @@ TEST(Swiglu, ForwardMatchesReference) {
     check_forward<fp16, fp16>(7, inter);
     check_forward<fp16, float>(7, inter);
   }
+}
+
+template <typename T, typename Out>
+void check_rounding() {
+  const auto gate_up = random_values<T>(2 * 1025, 1);
+  std::vector<Out> y(1025);
+  swiglu_forward(gate_up.data(), 1, 1025, y.data());
+  EXPECT_EQ(testing::count_misrounded(gate_up, y), 0);
+}
+
+TEST(Swiglu, RoundsSiluAndTheProduct) {
+  check_rounding<bf16, bf16>();
+  check_rounding<bf16, float>();
+  check_rounding<fp16, fp16>();
+  check_rounding<fp16, float>();
 }
 
 TEST(Swiglu, BackwardInPlaceMatchesReference) {
