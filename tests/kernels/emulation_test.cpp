@@ -326,6 +326,23 @@ TEST(Emulation, StopsAtReadsPastABuffer) {
   expect_fault([&] { launch_block(device, 1, read_kernel, x.data(), &out); }, "outside");
 }
 
+TEST(Emulation, StopsAtNullPointers) {
+  Device device;
+  float* const null = nullptr;
+  expect_fault([&] { launch_block(device, 1, fill_kernel, null, 1); }, "at 0");
+}
+
+__global__ void vector_kernel(float* out) {
+  *reinterpret_cast<float4*>(out) = make_float4(1, 2, 3, 4);
+}
+
+TEST(Emulation, StopsAtVectorsThatAreNotAligned) {
+  Device device;
+  GuardedBuffer<float> out(8);
+  launch_block(device, 1, vector_kernel, out.data());
+  expect_fault([&] { launch_block(device, 1, vector_kernel, out.data() + 1); }, "not aligned");
+}
+
 TEST(Emulation, StopsAtAccessesBehindDynamicSharedMemory) {
   Device device;
   std::vector<int> values(64);

@@ -89,9 +89,11 @@ void Block::resume(size_t thread) {
   current_block = this;
   swapcontext(&scheduler_, &fibers_[thread].context);
   current_block = nullptr;
-  if (fault_address_ != nullptr) {
+  if (fault_address_) {
+    // A processor that refuses an address for its alignment does not say which it was.
     std::ostringstream what;
-    what << "touches memory outside its buffers, at " << fault_address_;
+    what << "touches memory outside its buffers, at " << *fault_address_;
+    if (*fault_address_ == nullptr) what << ", or a vector that is not aligned";
     fault(thread, what.str());
   }
   if (!failure_) return;

@@ -5,6 +5,7 @@
 
 #include <exception>
 #include <memory>
+#include <optional>
 #include <random>
 #include <span>
 #include <string>
@@ -89,7 +90,7 @@ class Block {
   ucontext_t scheduler_ = {};
   size_t running_ = 0;
   std::exception_ptr failure_;
-  const void* fault_address_ = nullptr;
+  std::optional<const void*> fault_address_;
 };
 
 }  // namespace rung::emulation
