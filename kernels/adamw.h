@@ -5,12 +5,18 @@
 //   p -= learning_rate / (1 - beta1^step) * m / (sqrt(v) / sqrt(1 - beta2^step) + epsilon)
 //
 // The order of operations is torch.optim.AdamW's; what depends on the step alone is computed in
-// double. Source: https://arxiv.org/abs/1711.05101.
+// double, on the host. Operations on elements are float and rounded one by one, but for the update
+// of m, which is fused as torch.lerp is: results are the same bits on every processor and GPU.
+//
+// Pointers are host memory in cpu:: and device memory in cuda::. The CUDA launcher queues work on
+// `stream` and returns. Nothing here allocates. Source: https://arxiv.org/abs/1711.05101.
 #pragma once
 
 #include <cstdint>
 
-namespace rung::kernels::cpu {
+#include "kernels/dtype.h"
+
+namespace rung::kernels {
 
 // Doubles: 1 - beta2 made from a float beta2 of 0.999 is off by 1e-5.
 struct AdamWParams {
@@ -23,8 +29,20 @@ struct AdamWParams {
   double grad_scale = 1.0;
 };
 
+namespace cpu {
+
 // Given grad [n], updates param, m and v [n] in place. m and v are 0 before the first step.
 void adamw(float* param, const float* grad, float* m, float* v, int64_t n,
            const AdamWParams& params);
 
-}  // namespace rung::kernels::cpu
+}  // namespace cpu
+
+namespace cuda {
+
+// As cpu::adamw, bit for bit, in one launch. Throws std::invalid_argument where a pointer is not
+// aligned to 16 bytes.
+void adamw(float* param, const float* grad, float* m, float* v, int64_t n,
+           const AdamWParams& params, Stream stream);
+
+}  // namespace cuda
+}  // namespace rung::kernels

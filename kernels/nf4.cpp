@@ -9,6 +9,7 @@
 #include <array>
 #include <cmath>
 
+#include "kernels/dynamic_map.h"
 #include "kernels/nf4_blocks.h"
 #include "kernels/nf4_tables.h"
 
@@ -120,31 +121,6 @@ uint8_t find_nested_code(float scaled) {
   return static_cast<uint8_t>(code);
 }
 
-// Positive half of the map: for each decade 10^(i-6), i in 0..6, the midpoints of 2^i equal steps
-// of [0.1, 1]; then 1.
-std::array<float, 256> make_nested_map() {
-  std::array<float, 256> map = {};
-  int positive = 127;
-  for (int i = 0; i < 7; ++i) {
-    const int steps = 1 << i;
-    const float width = (1.0f - 0.1f) / static_cast<float>(steps);
-    // From both ends and fused, as torch.linspace computes it: the map is stored in files.
-    const auto boundary = [&](int k) {
-      return 2 * k <= steps ? std::fma(width, static_cast<float>(k), 0.1f)
-                            : std::fma(-width, static_cast<float>(steps - k), 1.0f);
-    };
-    const float decade = static_cast<float>(std::pow(10.0, i - 6));
-    for (int k = 0; k < steps; ++k) {
-      const float middle = decade * ((boundary(k) + boundary(k + 1)) / 2.0f);
-      ++positive;
-      map[positive] = middle;
-      map[254 - positive] = -middle;
-    }
-  }
-  map[255] = 1.0f;
-  return map;
-}
-
 }  // namespace
 
 template <typename T>
@@ -202,10 +178,7 @@ void nf4_dequantize(const Nf4View& w, Out* out) {
   }
 }
 
-const float* nf4_nested_map() {
-  static const std::array<float, 256> map = make_nested_map();
-  return map.data();
-}
+const float* nf4_nested_map() { return dynamic_map(MapSign::kSigned); }
 
 template void nf4_quantize(const float*, int64_t, uint8_t*, float*);
 template void nf4_quantize(const bf16*, int64_t, uint8_t*, float*);

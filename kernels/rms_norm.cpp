@@ -10,6 +10,16 @@ namespace rung::kernels::cpu {
 
 namespace {
 
+enum class Residual { kAbsent, kAdded };
+
+template <typename T>
+RUNG_SIMD_CLONES void add_vectors(const T* x, const T* residual, int64_t cols, T* sum) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < cols; ++i) {
+    sum[i] = from_float<T>(to_float(x[i]) + to_float(residual[i]));
+  }
+}
+
 // Returns rstd.
 template <typename T, typename Out>
 RUNG_SIMD_CLONES float forward_vector(const T* x, const T* weight, float eps, int64_t cols,
@@ -29,10 +39,10 @@ RUNG_SIMD_CLONES float forward_vector(const T* x, const T* weight, float eps, in
   return rstd;
 }
 
-// With n = x * rstd and d = dy * weight: dx = rstd * (d - n * mean(n * d)).
-template <typename T, typename Grad>
+// With n = x * rstd and d = dy * weight: dx = rstd * (d - n * mean(n * d)) + dresidual.
+template <Residual kind, typename T, typename Grad>
 RUNG_SIMD_CLONES void backward_vector(const Grad* dy, const T* x, const T* weight, float rstd,
-                                      int64_t cols, T* dx) {
+                                      const T* dresidual, int64_t cols, T* dx) {
   float dot = 0.0f;
 #pragma omp simd reduction(+ : dot)
   for (int64_t i = 0; i < cols; ++i) dot += to_float(dy[i]) * to_float(weight[i]) * to_float(x[i]);
@@ -40,8 +50,24 @@ RUNG_SIMD_CLONES void backward_vector(const Grad* dy, const T* x, const T* weigh
 #pragma GCC ivdep
   for (int64_t i = 0; i < cols; ++i) {
     const float d = to_float(dy[i]) * to_float(weight[i]);
-    dx[i] = from_float<T>(rstd * (d - to_float(x[i]) * factor));
+    float value = rstd * (d - to_float(x[i]) * factor);
+    if constexpr (kind == Residual::kAdded) value += to_float(dresidual[i]);
+    dx[i] = from_float<T>(value);
   }
+}
+
+// Calls body(offset of x, offset of y, index of rstd) for every vector.
+template <typename Body>
+void for_each_vector(const RmsNormShape& shape, const Body& body) {
+  const int64_t grain = rows_per_piece(shape.heads * shape.cols);
+  parallel_for(shape.rows, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      for (int64_t head = 0; head < shape.heads; ++head) {
+        body(row * shape.x_stride + head * shape.cols, row * shape.y_stride + head * shape.cols,
+             row * shape.heads + head);
+      }
+    }
+  });
 }
 
 }  // namespace
@@ -49,44 +75,56 @@ RUNG_SIMD_CLONES void backward_vector(const Grad* dy, const T* x, const T* weigh
 template <typename T, typename Out>
 void rms_norm_forward(const T* x, const T* weight, float eps, const RmsNormShape& shape, Out* y,
                       float* rstd) {
-  const int64_t grain = rows_per_piece(shape.heads * shape.cols);
-  parallel_for(shape.rows, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      for (int64_t head = 0; head < shape.heads; ++head) {
-        const float vector_rstd =
-            forward_vector(x + row * shape.x_stride + head * shape.cols, weight, eps, shape.cols,
-                           y + row * shape.y_stride + head * shape.cols);
-        if (rstd != nullptr) rstd[row * shape.heads + head] = vector_rstd;
-      }
-    }
+  for_each_vector(shape, [&](int64_t at_x, int64_t at_y, int64_t vector) {
+    const float vector_rstd = forward_vector(x + at_x, weight, eps, shape.cols, y + at_y);
+    if (rstd != nullptr) rstd[vector] = vector_rstd;
+  });
+}
+
+template <typename T, typename Out>
+void rms_norm_add_forward(const T* x, const T* residual, const T* weight, float eps,
+                          const RmsNormShape& shape, T* sum, Out* y, float* rstd) {
+  for_each_vector(shape, [&](int64_t at_x, int64_t at_y, int64_t vector) {
+    add_vectors(x + at_x, residual + at_x, shape.cols, sum + at_x);
+    const float vector_rstd = forward_vector(sum + at_x, weight, eps, shape.cols, y + at_y);
+    if (rstd != nullptr) rstd[vector] = vector_rstd;
   });
 }
 
 template <typename T, typename Grad>
 void rms_norm_backward(const Grad* dy, const T* x, const T* weight, const float* rstd,
                        const RmsNormShape& shape, T* dx) {
-  const int64_t grain = rows_per_piece(shape.heads * shape.cols);
-  parallel_for(shape.rows, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      for (int64_t head = 0; head < shape.heads; ++head) {
-        const int64_t offset = row * shape.x_stride + head * shape.cols;
-        backward_vector(dy + row * shape.y_stride + head * shape.cols, x + offset, weight,
-                        rstd[row * shape.heads + head], shape.cols, dx + offset);
-      }
-    }
+  for_each_vector(shape, [&](int64_t at_x, int64_t at_y, int64_t vector) {
+    backward_vector<Residual::kAbsent>(dy + at_y, x + at_x, weight, rstd[vector],
+                                       static_cast<const T*>(nullptr), shape.cols, dx + at_x);
   });
 }
 
-template void rms_norm_forward(const float*, const float*, float, const RmsNormShape&, float*,
-                               float*);
-template void rms_norm_forward(const bf16*, const bf16*, float, const RmsNormShape&, bf16*, float*);
-template void rms_norm_forward(const bf16*, const bf16*, float, const RmsNormShape&, float*,
-                               float*);
-template void rms_norm_backward(const float*, const float*, const float*, const float*,
-                                const RmsNormShape&, float*);
-template void rms_norm_backward(const bf16*, const bf16*, const bf16*, const float*,
-                                const RmsNormShape&, bf16*);
-template void rms_norm_backward(const float*, const bf16*, const bf16*, const float*,
-                                const RmsNormShape&, bf16*);
+template <typename T, typename Grad>
+void rms_norm_backward(const Grad* dy, const T* x, const T* weight, const float* rstd,
+                       const T* dresidual, const RmsNormShape& shape, T* dx) {
+  if (dresidual == nullptr) return rms_norm_backward(dy, x, weight, rstd, shape, dx);
+  for_each_vector(shape, [&](int64_t at_x, int64_t at_y, int64_t vector) {
+    backward_vector<Residual::kAdded>(dy + at_y, x + at_x, weight, rstd[vector], dresidual + at_x,
+                                      shape.cols, dx + at_x);
+  });
+}
+
+#define RUNG_INSTANTIATE(T, Out)                                                                   \
+  template void rms_norm_forward(const T*, const T*, float, const RmsNormShape&, Out*, float*);    \
+  template void rms_norm_add_forward(const T*, const T*, const T*, float, const RmsNormShape&, T*, \
+                                     Out*, float*);                                                \
+  template void rms_norm_backward(const Out*, const T*, const T*, const float*,                    \
+                                  const RmsNormShape&, T*);                                        \
+  template void rms_norm_backward(const Out*, const T*, const T*, const float*, const T*,          \
+                                  const RmsNormShape&, T*);
+
+RUNG_INSTANTIATE(float, float)
+RUNG_INSTANTIATE(bf16, bf16)
+RUNG_INSTANTIATE(bf16, float)
+RUNG_INSTANTIATE(fp16, fp16)
+RUNG_INSTANTIATE(fp16, float)
+
+#undef RUNG_INSTANTIATE
 
 }  // namespace rung::kernels::cpu

@@ -48,5 +48,7 @@ template void rope_(float*, const float*, const float*, const int32_t*, const Ro
                     RopeDirection);
 template void rope_(bf16*, const float*, const float*, const int32_t*, const RopeShape&,
                     RopeDirection);
+template void rope_(fp16*, const float*, const float*, const int32_t*, const RopeShape&,
+                    RopeDirection);
 
 }  // namespace rung::kernels::cpu

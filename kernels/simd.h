@@ -8,3 +8,7 @@
   __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 
 #define RUNG_INLINE [[gnu::always_inline]] inline
+
+// Before RUNG_SIMD_CLONES: products and sums are rounded one by one, so that the clones have the
+// same bits as one another and as CUDA's _rn intrinsics.
+#define RUNG_UNFUSED __attribute__((optimize("fp-contract=off")))

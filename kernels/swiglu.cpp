@@ -9,14 +9,27 @@ namespace rung::kernels::cpu {
 
 namespace {
 
+// One element of the forward pass, sigmoid = 1 / (1 + e^-gate).
+template <typename T>
+RUNG_INLINE float output(float gate, float sigmoid, float up) {
+  const float silu = to_float(from_float<T>(gate * sigmoid));
+  return to_float(from_float<T>(silu * up));
+}
+
 template <typename T, typename Out>
 RUNG_SIMD_CLONES void forward_row(const T* gate, const T* up, int64_t inter, Out* y) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < inter; ++i) {
     const float g = to_float(gate[i]);
-    const float silu = to_float(from_float<T>(g * fast_sigmoid(g)));
-    y[i] = from_float<Out>(to_float(from_float<T>(silu * to_float(up[i]))));
+    y[i] = from_float<Out>(output<T>(g, fast_sigmoid(g), to_float(up[i])));
   }
+}
+
+// The gradient's elements of one gate and up, d the one of their output.
+template <typename T>
+RUNG_INLINE void gradient(float d, float gate, float sigmoid, float up, T* d_gate, T* d_up) {
+  *d_gate = from_float<T>(d * up * (sigmoid * (1.0f + gate * (1.0f - sigmoid))));
+  *d_up = from_float<T>(d * (gate * sigmoid));
 }
 
 // d_gate and d_up may be gate and up: an element is read before it is written.
@@ -26,11 +39,20 @@ RUNG_SIMD_CLONES void backward_row(const Grad* dy, const T* gate, const T* up, i
 #pragma GCC ivdep
   for (int64_t i = 0; i < inter; ++i) {
     const float g = to_float(gate[i]);
+    gradient(to_float(dy[i]), g, fast_sigmoid(g), to_float(up[i]), d_gate + i, d_up + i);
+  }
+}
+
+template <typename T, typename Grad>
+RUNG_SIMD_CLONES void backward_row_with_output(const Grad* dy, const T* gate, const T* up,
+                                               int64_t inter, T* d_gate, T* d_up, Grad* h) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < inter; ++i) {
+    const float g = to_float(gate[i]);
     const float u = to_float(up[i]);
-    const float d = to_float(dy[i]);
-    const float s = fast_sigmoid(g);
-    d_gate[i] = from_float<T>(d * u * (s * (1.0f + g * (1.0f - s))));
-    d_up[i] = from_float<T>(d * (g * s));
+    const float sigmoid = fast_sigmoid(g);
+    h[i] = from_float<Grad>(output<T>(g, sigmoid, u));
+    gradient(to_float(dy[i]), g, sigmoid, u, d_gate + i, d_up + i);
   }
 }
 
@@ -57,11 +79,36 @@ void swiglu_backward(const Grad* dy, const T* gate_up, int64_t rows, int64_t int
   });
 }
 
+template <typename T, typename Grad>
+void swiglu_backward_with_output(const Grad* dy, const T* gate_up, int64_t rows, int64_t inter,
+                                 T* d_gate_up, Grad* h) {
+  parallel_for(rows, rows_per_piece(inter), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const T* gate = gate_up + row * 2 * inter;
+      T* d_gate = d_gate_up + row * 2 * inter;
+      backward_row_with_output(dy + row * inter, gate, gate + inter, inter, d_gate, d_gate + inter,
+                               h + row * inter);
+    }
+  });
+}
+
 template void swiglu_forward(const float*, int64_t, int64_t, float*);
 template void swiglu_forward(const bf16*, int64_t, int64_t, bf16*);
 template void swiglu_forward(const bf16*, int64_t, int64_t, float*);
+template void swiglu_forward(const fp16*, int64_t, int64_t, fp16*);
+template void swiglu_forward(const fp16*, int64_t, int64_t, float*);
 template void swiglu_backward(const float*, const float*, int64_t, int64_t, float*);
 template void swiglu_backward(const bf16*, const bf16*, int64_t, int64_t, bf16*);
 template void swiglu_backward(const float*, const bf16*, int64_t, int64_t, bf16*);
+template void swiglu_backward(const fp16*, const fp16*, int64_t, int64_t, fp16*);
+template void swiglu_backward(const float*, const fp16*, int64_t, int64_t, fp16*);
+template void swiglu_backward_with_output(const float*, const float*, int64_t, int64_t, float*,
+                                          float*);
+template void swiglu_backward_with_output(const bf16*, const bf16*, int64_t, int64_t, bf16*, bf16*);
+template void swiglu_backward_with_output(const float*, const bf16*, int64_t, int64_t, bf16*,
+                                          float*);
+template void swiglu_backward_with_output(const fp16*, const fp16*, int64_t, int64_t, fp16*, fp16*);
+template void swiglu_backward_with_output(const float*, const fp16*, int64_t, int64_t, fp16*,
+                                          float*);
 
 }  // namespace rung::kernels::cpu

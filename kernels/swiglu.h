@@ -2,6 +2,9 @@
 //
 // Rounding points are those of transformers' LlamaMLP: silu is float rounded to T, and so is the
 // product. Out says how that value is stored. The backward pass is float, rounded once.
+//
+// Pointers are host memory in cpu:: and device memory in cuda::. The CUDA launchers queue work on
+// `stream` and return. Nothing here allocates. Devices differ by the last bits of exp.
 // Source: https://arxiv.org/abs/2002.05202.
 #pragma once
 
@@ -9,10 +12,12 @@
 
 #include "kernels/dtype.h"
 
-namespace rung::kernels::cpu {
+namespace rung::kernels {
+
+namespace cpu {
 
 // Given gate_up [rows, 2 * inter] (gate, then up), sets y [rows, inter].
-// <T, Out>: <float, float>, <bf16, bf16>, <bf16, float>.
+// <T, Out>: <float, float>, <bf16, bf16>, <bf16, float>, <fp16, fp16>, <fp16, float>.
 template <typename T, typename Out>
 void swiglu_forward(const T* gate_up, int64_t rows, int64_t inter, Out* y);
 
@@ -21,4 +26,31 @@ void swiglu_forward(const T* gate_up, int64_t rows, int64_t inter, Out* y);
 template <typename T, typename Grad>
 void swiglu_backward(const Grad* dy, const T* gate_up, int64_t rows, int64_t inter, T* d_gate_up);
 
-}  // namespace rung::kernels::cpu
+// As swiglu_backward; the same pass also sets h [rows, inter] to what swiglu_forward gave, bit for
+// bit: the down projection's gradients need it again. h must not overlap the other operands.
+template <typename T, typename Grad>
+void swiglu_backward_with_output(const Grad* dy, const T* gate_up, int64_t rows, int64_t inter,
+                                 T* d_gate_up, Grad* h);
+
+}  // namespace cpu
+
+// Fast where inter is a multiple of 8 (4 in float) and operands are aligned to 16 bytes; all others
+// are served element by element. Throw std::invalid_argument beyond 10^9 rows or 10^8 columns.
+namespace cuda {
+
+// As cpu::swiglu_forward.
+template <typename T, typename Out>
+void swiglu_forward(const T* gate_up, int64_t rows, int64_t inter, Out* y, Stream stream);
+
+// As cpu::swiglu_backward.
+template <typename T, typename Grad>
+void swiglu_backward(const Grad* dy, const T* gate_up, int64_t rows, int64_t inter, T* d_gate_up,
+                     Stream stream);
+
+// As cpu::swiglu_backward_with_output; h is what cuda::swiglu_forward gives, bit for bit.
+template <typename T, typename Grad>
+void swiglu_backward_with_output(const Grad* dy, const T* gate_up, int64_t rows, int64_t inter,
+                                 T* d_gate_up, Grad* h, Stream stream);
+
+}  // namespace cuda
+}  // namespace rung::kernels

@@ -7,8 +7,8 @@
 namespace rung {
 namespace {
 
+using kernels::AdamWParams;
 using kernels::cpu::adamw;
-using kernels::cpu::AdamWParams;
 using testing::random_values;
 using testing::Tolerance;
 

@@ -1,6 +1,7 @@
 // The emulated device itself: what it computes, and that it finds faults planted in kernels.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
 #include <numeric>
 #include <string>
@@ -107,6 +108,39 @@ TEST(Emulation, ShufflesStayInTheirGroupOfLanes) {
     EXPECT_EQ(row[4], 0x42108421);
     EXPECT_EQ(row[5], 2);
   }
+}
+
+__global__ void root_kernel(float* out) { out[0] = __fsqrt_rn(2.0f); }
+
+TEST(Emulation, RoundsRootsToNearest) {
+  Device device;
+  GuardedBuffer<float> out(1);
+  launch_block(device, 1, root_kernel, out.data());
+  EXPECT_EQ(out.data()[0], 0x1.6a09e6p+0f);
+}
+
+__global__ void approximate_kernel(float* out) {
+  out[0] = __expf(1.0f);
+  out[1] = __expf(-80.0f);
+  out[2] = __expf(1e4f);
+  out[3] = __fdividef(3.0f, 0x1p126f);
+  out[4] = __fdividef(3.0f, 0x1.1p126f);
+  out[5] = __fdividef(1.0f, INFINITY);
+  out[6] = __fdividef(INFINITY, 0x1.1p126f);
+}
+
+TEST(Emulation, ApproximatesAsCoarselyAsTheDevice) {
+  Device device;
+  GuardedBuffer<float> out(7);
+  launch_block(device, 1, approximate_kernel, out.data());
+  EXPECT_FLOAT_EQ(out.data()[0], 2.71828183f);
+  // The product -80 / ln 2 is off by up to 2^-18.
+  EXPECT_NEAR(out.data()[1], 1.80485139e-35f, 1.8e-35f * 0x1p-18f);
+  EXPECT_EQ(out.data()[2], INFINITY);
+  EXPECT_EQ(out.data()[3], 3.0f * 0x1p-126f);
+  EXPECT_EQ(out.data()[4], 0.0f);
+  EXPECT_EQ(out.data()[5], 0.0f);
+  EXPECT_TRUE(std::isnan(out.data()[6]));
 }
 
 __global__ void count_kernel(int* counter, int* ticket) {

@@ -1,5 +1,6 @@
 #include "kernels/lora_dropout.h"
 
+#include <limits>
 #include <set>
 
 #include "tests/support/kernel_inputs.h"
@@ -12,6 +13,7 @@ using kernels::dropout_bits;
 using kernels::dropout_key;
 using kernels::dropout_module_key;
 using kernels::dropout_row_key;
+using kernels::fp16;
 using kernels::cpu::lora_dropout;
 using kernels::cpu::lora_dropout_accumulate;
 using testing::random_values;
@@ -71,6 +73,8 @@ TEST(LoraDropout, AppliesTheStatedMask) {
     check<float, float>(9, cols);
     check<bf16, bf16>(9, cols);
     check<bf16, float>(9, cols);
+    check<fp16, fp16>(9, cols);
+    check<fp16, float>(9, cols);
   }
 }
 
@@ -114,6 +118,31 @@ TEST(LoraDropout, RowKeysDependOnEveryCoordinate) {
     }
   }
   EXPECT_EQ(keys.size(), 4u * 8 * 8 * 64);
+}
+
+// Exact: a product that is fused with its sum is rounded once, and differs on some processors only.
+TEST(LoraDropout, RoundsTheQuotientBeforeTheSum) {
+  const int64_t rows = 5;
+  const int64_t cols = 1025;
+  const auto g = random_values<float>(rows * cols, 1);
+  const auto keys = row_keys(rows);
+  std::vector<float> quotients(g.size());
+  lora_dropout(g.data(), keys.data(), 7, 0.3f, rows, cols, cols, quotients.data());
+  auto dx = random_values<float>(rows * cols, 2);
+  std::vector<float> expected;
+  for (size_t i = 0; i < g.size(); ++i) expected.push_back(dx[i] + quotients[i]);
+  lora_dropout_accumulate(g.data(), keys.data(), 7, 0.3f, rows, cols, cols, dx.data());
+  EXPECT_EQ(dx, expected);
+}
+
+TEST(LoraDropout, DropsWhatIsNotFinite) {
+  const int64_t cols = 1000;
+  const std::vector<float> x(static_cast<size_t>(cols), std::numeric_limits<float>::infinity());
+  const auto keys = row_keys(1);
+  std::vector<float> y(x.size());
+  lora_dropout(x.data(), keys.data(), 7, 0.5f, 1, cols, cols, y.data());
+  const auto mask = mask_of(1, cols, 7, 0.5f);
+  for (size_t i = 0; i < y.size(); ++i) EXPECT_EQ(y[i], mask[i] != 0 ? x[i] : 0.0f) << i;
 }
 
 TEST(LoraDropout, MaskDoesNotDependOnTheBatch) {

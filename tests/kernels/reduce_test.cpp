@@ -7,6 +7,7 @@
 namespace rung {
 namespace {
 
+using kernels::cpu::sum;
 using kernels::cpu::sum_of_squares;
 using testing::random_values;
 
@@ -38,6 +39,34 @@ TEST(SumOfSquares, ThreadsDoNotChangeTheBits) {
   double two = 0.0;
   testing::with_threads(1, [&] { one = sum_of_squares(x.data(), 500001); });
   testing::with_threads(2, [&] { two = sum_of_squares(x.data(), 500001); });
+  EXPECT_EQ(one, two);
+}
+
+TEST(Sum, MatchesReference) {
+  for (const int64_t n : {0, 1, 31, 33, 1025, 200001}) {
+    const auto x = random_values<float>(n, 1);
+    double expected = 0.0;
+    double magnitude = 0.0;
+    for (const float value : x) {
+      expected += value;
+      magnitude += std::abs(value);
+    }
+    EXPECT_NEAR(sum(x.data(), n), expected, 1e-12 * magnitude) << n;
+  }
+}
+
+TEST(Sum, KeepsWhatFloatWouldLose) {
+  std::vector<float> x(100001, 1.0f);
+  x[0] = 1e9f;
+  EXPECT_EQ(sum(x.data(), 100001), 1e9 + 1e5);
+}
+
+TEST(Sum, ThreadsDoNotChangeTheBits) {
+  const auto x = random_values<float>(500001, 1);
+  double one = 0.0;
+  double two = 0.0;
+  testing::with_threads(1, [&] { one = sum(x.data(), 500001); });
+  testing::with_threads(2, [&] { two = sum(x.data(), 500001); });
   EXPECT_EQ(one, two);
 }
 

@@ -1,107 +1,127 @@
 #include "kernels/rms_norm.h"
 
-#include "tests/reference/rms_norm.h"
-#include "tests/support/kernel_inputs.h"
+#include "tests/kernels/rms_norm_case.h"
 
 namespace rung {
 namespace {
 
 using kernels::bf16;
+using kernels::RmsNormShape;
+using kernels::cpu::rms_norm_add_forward;
 using kernels::cpu::rms_norm_backward;
 using kernels::cpu::rms_norm_forward;
-using kernels::cpu::RmsNormShape;
+using testing::close;
+using testing::kEps;
+using testing::kExact;
+using testing::norm_shape;
+using testing::NormOutputs;
 using testing::random_values;
+using testing::RmsNormCase;
 using testing::Tolerances;
-using testing::widen;
+using testing::untouched;
 
-constexpr float kEps = 1e-5f;
+// Rows of odd and of round lengths, then heads. Gaps behind the rows, so that a wrong stride shows.
+const std::vector<RmsNormShape> kShapes = {
+    norm_shape(5, 1, 1, 3, 1),   norm_shape(5, 1, 31, 3, 1),   norm_shape(5, 1, 33, 3, 1),
+    norm_shape(5, 1, 576, 3, 1), norm_shape(5, 1, 1025, 3, 1), norm_shape(33, 3, 64, 3, 1),
+    norm_shape(33, 3, 80, 3, 1),
+};
 
-template <typename T>
-std::vector<double> vector_of(const std::vector<T>& x, int64_t begin, int64_t count) {
-  return widen(std::vector<T>(x.begin() + begin, x.begin() + begin + count));
-}
+template <typename Types>
+class RmsNormOf : public ::testing::Test {};
+TYPED_TEST_SUITE(RmsNormOf, testing::AllNormTypes);
 
-// Rows with a gap of 3 elements behind each, so that a wrong stride shows.
-RmsNormShape shape_of(int64_t rows, int64_t heads, int64_t cols) {
-  return {.rows = rows,
-          .cols = cols,
-          .x_stride = heads * cols + 3,
-          .y_stride = heads * cols + 1,
-          .heads = heads};
-}
-
-template <typename T, typename Out>
-void check_forward(int64_t rows, int64_t heads, int64_t cols) {
-  SCOPED_TRACE(::testing::Message() << rows << " x " << heads << " x " << cols);
-  const RmsNormShape shape = shape_of(rows, heads, cols);
-  const auto x = random_values<T>(rows * shape.x_stride, 1, 2.0);
-  const auto weight = random_values<T>(cols, 2);
-  std::vector<Out> y(static_cast<size_t>(rows * shape.y_stride), kernels::from_float<Out>(7.0f));
-  std::vector<float> rstd(static_cast<size_t>(rows * heads));
-  rms_norm_forward<T, Out>(x.data(), weight.data(), kEps, shape, y.data(), rstd.data());
-  std::vector<double> expected(y.size(), 7.0);
-  std::vector<double> expected_rstd;
-  for (int64_t row = 0; row < rows; ++row) {
-    for (int64_t head = 0; head < heads; ++head) {
-      const auto result = reference::rms_norm(
-          vector_of(x, row * shape.x_stride + head * cols, cols), widen(weight), kEps);
-      std::copy(result.y.begin(), result.y.end(),
-                expected.begin() + row * shape.y_stride + head * cols);
-      expected_rstd.push_back(result.rstd);
-    }
-  }
-  EXPECT_TRUE(testing::close(y, expected, Tolerances<T>::kElementwise));
-  EXPECT_TRUE(testing::close(rstd, expected_rstd, Tolerances<float>::kElementwise));
-}
-
-template <typename T, typename Grad>
-void check_backward(int64_t rows, int64_t heads, int64_t cols) {
-  SCOPED_TRACE(::testing::Message() << rows << " x " << heads << " x " << cols);
-  const RmsNormShape shape = shape_of(rows, heads, cols);
-  const auto x = random_values<T>(rows * shape.x_stride, 1, 2.0);
-  const auto weight = random_values<T>(cols, 2);
-  const auto dy = random_values<Grad>(rows * shape.y_stride, 3);
-  std::vector<float> rstd;
-  std::vector<T> dx(x.size(), kernels::from_float<T>(7.0f));
-  std::vector<double> expected(x.size(), 7.0);
-  for (int64_t row = 0; row < rows; ++row) {
-    for (int64_t head = 0; head < heads; ++head) {
-      const auto vector = vector_of(x, row * shape.x_stride + head * cols, cols);
-      rstd.push_back(static_cast<float>(reference::rms_norm(vector, widen(weight), kEps).rstd));
-      const auto gradient = reference::rms_norm_backward(
-          vector_of(dy, row * shape.y_stride + head * cols, cols), vector, widen(weight), kEps);
-      std::copy(gradient.begin(), gradient.end(),
-                expected.begin() + row * shape.x_stride + head * cols);
-    }
-  }
-  rms_norm_backward<T, Grad>(dy.data(), x.data(), weight.data(), rstd.data(), shape, dx.data());
-  EXPECT_TRUE(testing::close(dx, expected, Tolerances<T>::kElementwise));
-}
-
-TEST(RmsNorm, ForwardMatchesReference) {
-  for (const int64_t cols : {1, 31, 33, 576, 1025}) {
-    check_forward<float, float>(5, 1, cols);
-    check_forward<bf16, bf16>(5, 1, cols);
-    check_forward<bf16, float>(5, 1, cols);
+TYPED_TEST(RmsNormOf, ForwardMatchesReference) {
+  using T = typename TypeParam::T;
+  using Out = typename TypeParam::Out;
+  for (const RmsNormShape& shape : kShapes) {
+    SCOPED_TRACE(shape.cols);
+    const RmsNormCase<T, Out> c(shape);
+    auto y = untouched<Out>(c.dy.size());
+    std::vector<float> rstd(c.num_vectors());
+    rms_norm_forward(c.x.data(), c.weight.data(), kEps, shape, y.data(), rstd.data());
+    const NormOutputs expected = reference_forward(c, c.x);
+    EXPECT_TRUE(close(y, expected.y, Tolerances<T>::kElementwise));
+    EXPECT_TRUE(close(rstd, expected.rstd, Tolerances<float>::kElementwise));
   }
 }
 
-TEST(RmsNorm, ForwardNormalisesEachHead) {
-  check_forward<float, float>(33, 3, 64);
-  check_forward<bf16, bf16>(33, 3, 80);
-}
-
-TEST(RmsNorm, BackwardMatchesReference) {
-  for (const int64_t cols : {1, 31, 33, 576, 1025}) {
-    check_backward<float, float>(5, 1, cols);
-    check_backward<bf16, bf16>(5, 1, cols);
-    check_backward<bf16, float>(5, 1, cols);
+TYPED_TEST(RmsNormOf, BackwardMatchesReference) {
+  using T = typename TypeParam::T;
+  using Out = typename TypeParam::Out;
+  for (const RmsNormShape& shape : kShapes) {
+    SCOPED_TRACE(shape.cols);
+    const RmsNormCase<T, Out> c(shape);
+    const std::vector<float> rstd = reference_rstd(c);
+    auto dx = untouched<T>(c.x.size());
+    rms_norm_backward(c.dy.data(), c.x.data(), c.weight.data(), rstd.data(), shape, dx.data());
+    EXPECT_TRUE(close(dx, reference_backward(c, {}), Tolerances<T>::kElementwise));
   }
 }
 
-TEST(RmsNorm, BackwardTreatsEachHead) {
-  check_backward<float, float>(33, 3, 64);
-  check_backward<bf16, bf16>(33, 3, 80);
+TYPED_TEST(RmsNormOf, AddForwardIsTheNormOfTheRoundedSum) {
+  using T = typename TypeParam::T;
+  using Out = typename TypeParam::Out;
+  for (const RmsNormShape& shape : kShapes) {
+    SCOPED_TRACE(shape.cols);
+    const RmsNormCase<T, Out> c(shape);
+    auto sum = untouched<T>(c.x.size());
+    auto y = untouched<Out>(c.dy.size());
+    std::vector<float> rstd(c.num_vectors());
+    rms_norm_add_forward(c.x.data(), c.residual.data(), c.weight.data(), kEps, shape, sum.data(),
+                         y.data(), rstd.data());
+    const NormOutputs expected = reference_forward(c, c.sum());
+    EXPECT_TRUE(close(sum, c.sum(), kExact));
+    EXPECT_TRUE(close(y, expected.y, Tolerances<T>::kElementwise));
+    EXPECT_TRUE(close(rstd, expected.rstd, Tolerances<float>::kElementwise));
+  }
+}
+
+TYPED_TEST(RmsNormOf, AddForwardMayOverwriteItsSummands) {
+  using T = typename TypeParam::T;
+  using Out = typename TypeParam::Out;
+  const RmsNormShape shape = norm_shape(9, 1, 33, 0, 0);
+  const RmsNormCase<T, Out> c(shape);
+  std::vector<T> over_x = c.x;
+  std::vector<T> over_residual = c.residual;
+  for (std::vector<T>* sum : {&over_x, &over_residual}) {
+    const T* x = sum == &over_x ? over_x.data() : c.x.data();
+    const T* residual = sum == &over_residual ? over_residual.data() : c.residual.data();
+    std::vector<Out> y(c.dy.size());
+    std::vector<Out> norm_of_sum(c.dy.size());
+    rms_norm_add_forward<T, Out>(x, residual, c.weight.data(), kEps, shape, sum->data(), y.data(),
+                                 nullptr);
+    rms_norm_forward<T, Out>(sum->data(), c.weight.data(), kEps, shape, norm_of_sum.data(),
+                             nullptr);
+    EXPECT_TRUE(close(*sum, c.sum(), kExact));
+    EXPECT_TRUE(close(y, norm_of_sum, kExact));
+  }
+}
+
+TYPED_TEST(RmsNormOf, BackwardAddsTheGradientOfTheResidual) {
+  using T = typename TypeParam::T;
+  using Out = typename TypeParam::Out;
+  for (const RmsNormShape& shape : kShapes) {
+    SCOPED_TRACE(shape.cols);
+    const RmsNormCase<T, Out> c(shape);
+    const std::vector<float> rstd = reference_rstd(c);
+    auto dx = untouched<T>(c.x.size());
+    rms_norm_backward(c.dy.data(), c.x.data(), c.weight.data(), rstd.data(), c.dresidual.data(),
+                      shape, dx.data());
+    // One rounding of a sum of numbers that may cancel.
+    EXPECT_TRUE(close(dx, reference_backward(c, c.dresidual), Tolerances<T>::kSum));
+  }
+}
+
+TEST(RmsNorm, BackwardTakesNoResidualGradientForNone) {
+  const RmsNormCase<bf16, bf16> c(norm_shape(9, 1, 33, 0, 0));
+  const std::vector<float> rstd = reference_rstd(c);
+  std::vector<bf16> with_null(c.x.size());
+  std::vector<bf16> without(c.x.size());
+  rms_norm_backward<bf16, bf16>(c.dy.data(), c.x.data(), c.weight.data(), rstd.data(), nullptr,
+                                c.shape, with_null.data());
+  rms_norm_backward(c.dy.data(), c.x.data(), c.weight.data(), rstd.data(), c.shape, without.data());
+  EXPECT_TRUE(close(with_null, without, kExact));
 }
 
 TEST(RmsNorm, RoundsWhereTransformersDoes) {
@@ -116,33 +136,49 @@ TEST(RmsNorm, RoundsWhereTransformersDoes) {
   EXPECT_EQ(y[1], kernels::to_float(kernels::to_bf16(1.34375f * 1.4921875f)));
 }
 
+TEST(RmsNorm, BackwardRoundsTheSumWithTheResidualOnce) {
+  // The norm's part is 2^-8 + 2^-18. Added to 1 that is past the middle between 1 and the next
+  // bf16; rounded to 2^-8 first, it would lie in the middle and the sum round to 1.
+  const std::vector<bf16> dy = {kernels::to_bf16(0x1p-8f)};
+  const std::vector<bf16> x = {kernels::to_bf16(0.0f)};
+  const std::vector<bf16> weight = {kernels::to_bf16(1.0f)};
+  const std::vector<float> rstd = {1.0f + 0x1p-10f};
+  const std::vector<bf16> dresidual = {kernels::to_bf16(1.0f)};
+  std::vector<bf16> dx(1);
+  const RmsNormShape shape = {.rows = 1, .cols = 1, .x_stride = 1, .y_stride = 1};
+  rms_norm_backward(dy.data(), x.data(), weight.data(), rstd.data(), dresidual.data(), shape,
+                    dx.data());
+  EXPECT_EQ(kernels::to_float(dx[0]), 1.0078125f);
+}
+
 TEST(RmsNorm, BackwardMayOverwriteItsInputs) {
-  const RmsNormShape shape = {.rows = 9, .cols = 33, .x_stride = 33, .y_stride = 33};
-  const auto x = random_values<float>(9 * 33, 1);
-  const auto weight = random_values<float>(33, 2);
-  const auto dy = random_values<float>(9 * 33, 3);
+  const RmsNormCase<float, float> c(norm_shape(9, 1, 33, 0, 0));
   const std::vector<float> rstd(9, 0.9f);
-  std::vector<float> apart(x.size());
-  rms_norm_backward(dy.data(), x.data(), weight.data(), rstd.data(), shape, apart.data());
-  std::vector<float> over_dy = dy;
-  rms_norm_backward(over_dy.data(), x.data(), weight.data(), rstd.data(), shape, over_dy.data());
-  std::vector<float> over_x = x;
-  rms_norm_backward(dy.data(), over_x.data(), weight.data(), rstd.data(), shape, over_x.data());
+  std::vector<float> apart(c.x.size());
+  std::vector<float> over_dy = c.dy;
+  std::vector<float> over_x = c.x;
+  std::vector<float> over_dresidual = c.dresidual;
+  const auto run = [&](const float* dy, const float* x, const float* dresidual, float* dx) {
+    rms_norm_backward(dy, x, c.weight.data(), rstd.data(), dresidual, c.shape, dx);
+  };
+  run(c.dy.data(), c.x.data(), c.dresidual.data(), apart.data());
+  run(over_dy.data(), c.x.data(), c.dresidual.data(), over_dy.data());
+  run(c.dy.data(), over_x.data(), c.dresidual.data(), over_x.data());
+  run(c.dy.data(), c.x.data(), over_dresidual.data(), over_dresidual.data());
   EXPECT_EQ(over_dy, apart);
   EXPECT_EQ(over_x, apart);
+  EXPECT_EQ(over_dresidual, apart);
 }
 
 TEST(RmsNorm, ThreadsDoNotChangeTheBits) {
-  const int64_t rows = 300;
-  const RmsNormShape shape = shape_of(rows, 1, 576);
-  const auto x = random_values<float>(rows * shape.x_stride, 1);
-  const auto weight = random_values<float>(576, 2);
-  std::vector<float> one(static_cast<size_t>(rows * shape.y_stride));
+  const RmsNormCase<float, float> c(norm_shape(300, 1, 576, 3, 1));
+  std::vector<float> one(c.dy.size());
   std::vector<float> two = one;
-  testing::with_threads(
-      1, [&] { rms_norm_forward(x.data(), weight.data(), kEps, shape, one.data(), nullptr); });
-  testing::with_threads(
-      2, [&] { rms_norm_forward(x.data(), weight.data(), kEps, shape, two.data(), nullptr); });
+  const auto run = [&](std::vector<float>& y) {
+    rms_norm_forward(c.x.data(), c.weight.data(), kEps, c.shape, y.data(), nullptr);
+  };
+  testing::with_threads(1, [&] { run(one); });
+  testing::with_threads(2, [&] { run(two); });
   EXPECT_EQ(one, two);
 }
 

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <optional>
 #include <string>
 #include <thread>
@@ -255,6 +256,67 @@ TEST(MetaAllocator, CountsShapesThatNoMachineHolds) {
   const Measured measured(meta_counter());
   const at::Tensor tensor = bytes(int64_t{1} << 45, c10::kMeta);
   EXPECT_EQ(measured.taken().live, int64_t{1} << 45);
+}
+
+// Writes down what it is told.
+struct Recorder final : AllocationObserver {
+  void allocated(uint64_t id, int64_t bytes) override {
+    EXPECT_TRUE(live.emplace(id, bytes).second) << "id of a live block";
+    told.push_back(bytes);
+  }
+  void freed(uint64_t id) override {
+    if (live.erase(id) == 0) ++unknown;
+  }
+  std::map<uint64_t, int64_t> live;
+  std::vector<int64_t> told;
+  int unknown = 0;
+};
+
+TEST(MetaObservation, IsToldOfEveryBlockInTheBytesAskedFor) {
+  Recorder recorder;
+  const MetaObservation observation(recorder);
+  at::Tensor first = bytes(1000, c10::kMeta);
+  const at::Tensor empty = bytes(0, c10::kMeta);
+  const at::Tensor second = bytes(1, c10::kMeta);
+  EXPECT_EQ(recorder.told, (std::vector<int64_t>{1000, 1}));
+  first.reset();
+  ASSERT_EQ(recorder.live.size(), 1u);
+  EXPECT_EQ(recorder.live.begin()->second, 1);
+  EXPECT_EQ(recorder.unknown, 0);
+}
+
+TEST(MetaObservation, IsNotToldOfTheCpu) {
+  Recorder recorder;
+  const MetaObservation observation(recorder);
+  bytes(1000);
+  EXPECT_TRUE(recorder.told.empty());
+}
+
+TEST(MetaObservation, EndsWithItsScope) {
+  Recorder recorder;
+  at::Tensor before = bytes(100, c10::kMeta);
+  at::Tensor during;
+  {
+    const MetaObservation observation(recorder);
+    before.reset();
+    during = bytes(200, c10::kMeta);
+  }
+  during.reset();
+  bytes(300, c10::kMeta);
+  EXPECT_EQ(recorder.told, (std::vector<int64_t>{200}));
+  EXPECT_EQ(recorder.unknown, 1);
+  Recorder another;
+  const MetaObservation again(another);
+  bytes(400, c10::kMeta);
+  EXPECT_EQ(another.told, (std::vector<int64_t>{400}));
+}
+
+TEST(MetaObservation, IsNotToldOfARefusedBlock) {
+  Recorder recorder;
+  const MetaObservation observation(recorder);
+  const Limit limit(meta_counter(), 4096);
+  EXPECT_THROW(bytes(8192, c10::kMeta), c10::OutOfMemoryError);
+  EXPECT_TRUE(recorder.told.empty());
 }
 
 TEST(MetaAllocator, DoesNotTouchTheCpuCounter) {

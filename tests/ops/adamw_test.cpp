@@ -18,7 +18,7 @@ using rung::testing::relative_error;
 constexpr int64_t kCount = 1025;
 
 TEST(AdamW, EqualsTorchOverSeveralSteps) {
-  const kernels::cpu::AdamWParams options{
+  const kernels::AdamWParams options{
       .learning_rate = 3e-3, .beta1 = 0.8, .beta2 = 0.95, .epsilon = 1e-7, .weight_decay = 0.1};
   at::Tensor parameters = random_tensor({kCount}, 1);
   at::Tensor first = at::zeros({kCount});
@@ -28,7 +28,7 @@ TEST(AdamW, EqualsTorchOverSeveralSteps) {
   at::Tensor expected_second = second.clone();
   for (int64_t step = 1; step <= 5; ++step) {
     const at::Tensor gradients = random_tensor({kCount}, 10 + static_cast<uint64_t>(step));
-    kernels::cpu::AdamWParams params = options;
+    kernels::AdamWParams params = options;
     params.step = step;
     adamw_(parameters, gradients, first, second, params);
     at::_fused_adamw_({expected}, {gradients}, {expected_first}, {expected_second}, {},

@@ -13,7 +13,7 @@ struct AdamWState {
   double v = 0.0;
 };
 
-inline AdamWState adamw(AdamWState state, double grad, const kernels::cpu::AdamWParams& p) {
+inline AdamWState adamw(AdamWState state, double grad, const kernels::AdamWParams& p) {
   const double g = grad * p.grad_scale;
   state.param *= 1.0 - p.learning_rate * p.weight_decay;
   state.m = p.beta1 * state.m + (1.0 - p.beta1) * g;

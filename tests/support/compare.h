@@ -44,6 +44,15 @@ struct Tolerances<kernels::bf16> {
   static constexpr Tolerance kSum = {.relative = 0x1p-8 * 1.01, .absolute = 1e-5};
 };
 
+// A rounding to 11 significant bits is off by up to 2^-11 of the value, by up to 2^-25 below 2^-14.
+template <>
+struct Tolerances<kernels::fp16> {
+  // Two roundings.
+  static constexpr Tolerance kElementwise = {.relative = 0x1p-10 * 1.01, .absolute = 1e-6};
+  // One rounding of a float sum.
+  static constexpr Tolerance kSum = {.relative = 0x1p-11 * 1.01, .absolute = 1e-5};
+};
+
 inline double as_double(double value) { return value; }
 inline double as_double(float value) { return value; }
 inline double as_double(kernels::bf16 value) { return kernels::to_float(value); }

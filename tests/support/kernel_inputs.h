@@ -5,6 +5,7 @@
 #include <omp.h>
 
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "base/random.h"
@@ -31,6 +32,14 @@ std::vector<double> widen(const std::vector<T>& values) {
   result.reserve(values.size());
   for (const T value : values) result.push_back(as_double(value));
   return result;
+}
+
+// Values as they are stored, for comparisons in which every bit counts.
+template <typename T>
+std::vector<uint32_t> bits_of(const std::vector<T>& values) {
+  std::vector<uint32_t> bits(values.size());
+  for (size_t i = 0; i < values.size(); ++i) std::memcpy(&bits[i], &values[i], sizeof(T));
+  return bits;
 }
 
 // Runs `action` with `count` OpenMP threads.

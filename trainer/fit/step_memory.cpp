@@ -9,6 +9,21 @@
 #include "step/step.h"
 
 namespace rung::fit {
+namespace {
+
+// Feeds the allocator's model. What does not fit is counted as a failure, and the step goes on.
+class CachingObserver final : public memory::AllocationObserver {
+ public:
+  explicit CachingObserver(const memory::CachingOptions& options) : model_(options) {}
+  void allocated(uint64_t id, int64_t bytes) override { model_.allocate(id, bytes); }
+  void freed(uint64_t id) override { model_.free(id); }
+  memory::CachingStats stats() const { return model_.stats(); }
+
+ private:
+  memory::CachingModel model_;
+};
+
+}  // namespace
 
 memory::Usage step_memory(const StepShape& shape, int64_t num_recomputed) {
   memory::Counter& counter = memory::meta_counter();
@@ -21,6 +36,14 @@ memory::Usage step_memory(const StepShape& shape, int64_t num_recomputed) {
   step::Optimizer optimizer(model.adapter().parameters(), {});
   step::run_step(model, optimizer, shape.batch, {}, {.num_recomputed = num_recomputed});
   return counter.usage();
+}
+
+CudaStepMemory cuda_step_memory(const StepShape& shape, int64_t num_recomputed,
+                                const memory::CachingOptions& options) {
+  CachingObserver observer(options);
+  const memory::MetaObservation observation(observer);
+  const memory::Usage counted = step_memory(shape, num_recomputed);
+  return {.counted = counted, .caching = observer.stats()};
 }
 
 int64_t choose_num_recomputed(const StepShape& shape, int64_t limit) {

@@ -8,6 +8,7 @@
 
 #include "data/loader.h"
 #include "format/model_config.h"
+#include "memory/caching_model.h"
 #include "memory/counter.h"
 #include "model/transformer.h"
 
@@ -23,6 +24,17 @@ struct StepShape {
 // Peak of tensor bytes, from an empty process to the end of the step, with the first num_recomputed
 // blocks recomputed.
 memory::Usage step_memory(const StepShape& shape, int64_t num_recomputed);
+
+struct CudaStepMemory {
+  memory::Usage counted;         // as step_memory has it
+  memory::CachingStats caching;  // what LibTorch's CUDA allocator makes of the same tensors
+};
+
+// The same for a CUDA device: caching.reserved_peak is what the process takes for tensors, and
+// caching.num_failures > 0 says that they do not fit in options.limit. The CUDA context, kernels
+// and the libraries' own memory are not in it.
+CudaStepMemory cuda_step_memory(const StepShape& shape, int64_t num_recomputed,
+                                const memory::CachingOptions& options);
 
 // The smallest number of recomputed blocks whose step stays within `limit` bytes. Throws Error
 // kDoesNotFit where not even recomputing all of them does, with both figures.

@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cassert>
 #include <cstdlib>
 #include <deque>
 #include <mutex>
@@ -138,15 +140,21 @@ class CpuAllocator final : public c10::Allocator {
   }
 };
 
+// Null but while a MetaObservation lives: allocating asks one load for it.
+std::atomic<AllocationObserver*> meta_observer = nullptr;
+
 struct MetaBlock {
   int64_t counted;
   Component component;
 };
 
+uint64_t id_of(const MetaBlock* block) { return reinterpret_cast<uintptr_t>(block); }
+
 void free_meta_block(void* context) {
   auto* block = static_cast<MetaBlock*>(context);
   if (block == nullptr) return;
   meta_counter().remove(block->counted, block->component);
+  if (AllocationObserver* observer = meta_observer) observer->freed(id_of(block));
   delete block;
 }
 
@@ -159,7 +167,11 @@ class MetaAllocator final : public c10::Allocator {
     const int64_t counted = round_up(static_cast<int64_t>(bytes));
     const Component component = ComponentScope::current();
     if (!meta_counter().add(counted, component)) throw_out_of_memory(meta_counter(), bytes, "meta");
-    return {nullptr, new MetaBlock{counted, component}, &free_meta_block, device};
+    auto* block = new MetaBlock{counted, component};
+    if (AllocationObserver* observer = meta_observer) {
+      observer->allocated(id_of(block), static_cast<int64_t>(bytes));
+    }
+    return {nullptr, block, &free_meta_block, device};
   }
 
   c10::DeleterFnPtr raw_deleter() const override { return nullptr; }
@@ -193,5 +205,12 @@ Counter& cuda_counter() {
   static auto* counter = new Counter;
   return *counter;
 }
+
+MetaObservation::MetaObservation(AllocationObserver& observer) {
+  [[maybe_unused]] AllocationObserver* before = meta_observer.exchange(&observer);
+  assert(before == nullptr);
+}
+
+MetaObservation::~MetaObservation() { meta_observer = nullptr; }
 
 }  // namespace rung::memory

@@ -23,4 +23,23 @@ Counter& cpu_counter();
 Counter& meta_counter();
 Counter& cuda_counter();  // fed by the CUDA plugin
 
+// Told of the blocks of the meta device, one call at a time as long as one thread allocates.
+class AllocationObserver {
+ public:
+  virtual ~AllocationObserver() = default;
+  // `bytes` > 0 as asked for, not rounded; `id` is no other live block's.
+  virtual void allocated(uint64_t id, int64_t bytes) = 0;
+  // Also called for blocks that were allocated before the observation began.
+  virtual void freed(uint64_t id) = 0;
+};
+
+// `observer` is told of the meta device's blocks while this lives. One at a time.
+class MetaObservation {
+ public:
+  explicit MetaObservation(AllocationObserver& observer);
+  ~MetaObservation();
+  MetaObservation(const MetaObservation&) = delete;
+  MetaObservation& operator=(const MetaObservation&) = delete;
+};
+
 }  // namespace rung::memory

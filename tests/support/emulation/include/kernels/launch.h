@@ -145,6 +145,13 @@ inline float __fadd_rn(float a, float b) { return a + b; }
 inline float __fsub_rn(float a, float b) { return a - b; }
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float __fdiv_rn(float a, float b) { return a / b; }
+inline float __fsqrt_rn(float a) { return std::sqrt(a); }
+// e^x by a rounded multiplication and 2^y, as on the device: less exact the larger |x| is.
+inline float __expf(float x) { return std::exp2(x * 1.44269504f); }
+// Its range is the device's too: 0 for a divisor above 2^126.
+inline float __fdividef(float a, float b) {
+  return std::fabs(b) > 0x1p126f ? a * std::copysign(0.0f, b) : a / b;
+}
 inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
 inline int __popc(unsigned value) { return std::popcount(value); }
 inline int __clz(int value) { return std::countl_zero(static_cast<unsigned>(value)); }

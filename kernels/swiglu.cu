@@ -1,0 +1,159 @@
+// SwiGLU on CUDA; the contract is swiglu.h. A thread owns one packet of gate and the one of up next
+// to it. The bound is memory as long as an element of 6 bytes takes no more than some 40
+// instructions.
+//
+// What the forward and the backward pass both compute uses the _rn intrinsics, which are never
+// fused: they must agree in every bit.
+#include "kernels/device_vector.h"
+#include "kernels/row_tiles.h"
+#include "kernels/swiglu.h"
+
+namespace rung::kernels::cuda {
+
+// ------------------------------------------------------------------------------------------------
+// kernels
+
+namespace {
+
+enum class WithOutput { kNo, kYes };
+
+// Elements of a packet: 16 bytes of the wider type.
+template <typename T, typename Out>
+constexpr int kWidth = std::min(kPacketWidth<T>, kPacketWidth<Out>);
+
+// 1 / (1 + e^-x). Results that are rounded to 16 bits have no use for more than the hardware's
+// approximations, some 1e-6 off; in float these would show.
+template <typename T>
+__device__ inline float sigmoid(float x) {
+  if constexpr (sizeof(T) == 2) {
+    return __fdividef(1.0f, __fadd_rn(1.0f, __expf(-x)));
+  } else {
+    return __fdiv_rn(1.0f, __fadd_rn(1.0f, expf(-x)));
+  }
+}
+
+// One element of the forward pass, rounded to T once more when it is stored; s = sigmoid(gate).
+template <typename T>
+__device__ inline float output(float gate, float s, float up) {
+  return __fmul_rn(narrow_as<T, float>(__fmul_rn(gate, s)), up);
+}
+
+// gate_up [rows, 2 * inter] -> y [rows, inter]
+template <typename T, typename Out, int N>
+__global__ void __launch_bounds__(kTileThreads)
+    swiglu_forward_kernel(const T* __restrict__ gate_up, RowTiles tiles, Out* __restrict__ y) {
+  const int64_t row = tiles.row();
+  const int packet = tiles.first_packet<1>();
+  if (row >= tiles.rows || packet >= tiles.packets) return;
+  const int inter = tiles.packets * N;
+  const int64_t at = row * inter + packet * N;
+  const auto gate = load_packet<N>(gate_up + at + row * inter);
+  const auto up = load_packet<N>(gate_up + at + row * inter + inter);
+  Packet<Out, N> out;
+#pragma unroll
+  for (int i = 0; i < N; ++i) {
+    const float g = widen(gate.values[i]);
+    out.values[i] = narrow_as<T, Out>(output<T>(g, sigmoid<T>(g), widen(up.values[i])));
+  }
+  store_packet(y + at, out);
+}
+
+// dy [rows, inter], gate_up [rows, 2 * inter] -> d_gate_up [rows, 2 * inter], h [rows, inter].
+// d_gate_up may be gate_up: a thread reads what it overwrites, first.
+template <typename T, typename Grad, int N, WithOutput with_output>
+__global__ void __launch_bounds__(kTileThreads)
+    swiglu_backward_kernel(const Grad* __restrict__ dy, const T* gate_up, RowTiles tiles,
+                           T* d_gate_up, Grad* __restrict__ h) {
+  const int64_t row = tiles.row();
+  const int packet = tiles.first_packet<1>();
+  if (row >= tiles.rows || packet >= tiles.packets) return;
+  const int inter = tiles.packets * N;
+  const int64_t at = row * inter + packet * N;
+  const int64_t gate_at = at + row * inter;
+  const auto d_out = load_packet<N>(dy + at);
+  const auto gate = load_packet<N>(gate_up + gate_at);
+  const auto up = load_packet<N>(gate_up + gate_at + inter);
+  Packet<T, N> d_gate;
+  Packet<T, N> d_up;
+  Packet<Grad, N> out;
+#pragma unroll
+  for (int i = 0; i < N; ++i) {
+    const float d = widen(d_out.values[i]);
+    const float g = widen(gate.values[i]);
+    const float u = widen(up.values[i]);
+    const float s = sigmoid<T>(g);
+    d_gate.values[i] = narrow<T>(d * u * (s * (1.0f + g * (1.0f - s))));
+    d_up.values[i] = narrow<T>(d * (g * s));
+    out.values[i] = narrow_as<T, Grad>(output<T>(g, s, u));
+  }
+  store_packet(d_gate_up + gate_at, d_gate);
+  store_packet(d_gate_up + gate_at + inter, d_up);
+  if constexpr (with_output == WithOutput::kYes) store_packet(h + at, out);
+}
+
+}  // namespace
+
+// ------------------------------------------------------------------------------------------------
+// launchers
+
+template <typename T, typename Out>
+void swiglu_forward(const T* gate_up, int64_t rows, int64_t inter, Out* y, Stream stream) {
+  if (rows == 0 || inter == 0) return;
+  constexpr int N = kWidth<T, Out>;
+  const bool whole = has_aligned_rows(gate_up, inter) && has_aligned_rows(y, inter);
+  const RowTiles tiles = tile_rows(rows, whole ? inter / N : inter, 1, "swiglu_forward");
+  launch(whole ? swiglu_forward_kernel<T, Out, N> : swiglu_forward_kernel<T, Out, 1>, tiles.grid,
+         tiles.block, 0, stream, gate_up, tiles, y);
+}
+
+namespace {
+
+template <typename T, typename Grad, WithOutput with_output>
+void launch_backward(const Grad* dy, const T* gate_up, int64_t rows, int64_t inter, T* d_gate_up,
+                     Grad* h, Stream stream) {
+  if (rows == 0 || inter == 0) return;
+  constexpr int N = kWidth<T, Grad>;
+  const bool whole = has_aligned_rows(dy, inter) && has_aligned_rows(gate_up, inter) &&
+                     has_aligned_rows(d_gate_up, inter) && has_aligned_rows(h, inter);
+  const RowTiles tiles = tile_rows(rows, whole ? inter / N : inter, 1, "swiglu_backward");
+  launch(whole ? swiglu_backward_kernel<T, Grad, N, with_output>
+               : swiglu_backward_kernel<T, Grad, 1, with_output>,
+         tiles.grid, tiles.block, 0, stream, dy, gate_up, tiles, d_gate_up, h);
+}
+
+}  // namespace
+
+template <typename T, typename Grad>
+void swiglu_backward(const Grad* dy, const T* gate_up, int64_t rows, int64_t inter, T* d_gate_up,
+                     Stream stream) {
+  launch_backward<T, Grad, WithOutput::kNo>(dy, gate_up, rows, inter, d_gate_up, nullptr, stream);
+}
+
+template <typename T, typename Grad>
+void swiglu_backward_with_output(const Grad* dy, const T* gate_up, int64_t rows, int64_t inter,
+                                 T* d_gate_up, Grad* h, Stream stream) {
+  launch_backward<T, Grad, WithOutput::kYes>(dy, gate_up, rows, inter, d_gate_up, h, stream);
+}
+
+template void swiglu_forward(const float*, int64_t, int64_t, float*, Stream);
+template void swiglu_forward(const bf16*, int64_t, int64_t, bf16*, Stream);
+template void swiglu_forward(const bf16*, int64_t, int64_t, float*, Stream);
+template void swiglu_forward(const fp16*, int64_t, int64_t, fp16*, Stream);
+template void swiglu_forward(const fp16*, int64_t, int64_t, float*, Stream);
+template void swiglu_backward(const float*, const float*, int64_t, int64_t, float*, Stream);
+template void swiglu_backward(const bf16*, const bf16*, int64_t, int64_t, bf16*, Stream);
+template void swiglu_backward(const float*, const bf16*, int64_t, int64_t, bf16*, Stream);
+template void swiglu_backward(const fp16*, const fp16*, int64_t, int64_t, fp16*, Stream);
+template void swiglu_backward(const float*, const fp16*, int64_t, int64_t, fp16*, Stream);
+template void swiglu_backward_with_output(const float*, const float*, int64_t, int64_t, float*,
+                                          float*, Stream);
+template void swiglu_backward_with_output(const bf16*, const bf16*, int64_t, int64_t, bf16*, bf16*,
+                                          Stream);
+template void swiglu_backward_with_output(const float*, const bf16*, int64_t, int64_t, bf16*,
+                                          float*, Stream);
+template void swiglu_backward_with_output(const fp16*, const fp16*, int64_t, int64_t, fp16*, fp16*,
+                                          Stream);
+template void swiglu_backward_with_output(const float*, const fp16*, int64_t, int64_t, fp16*,
+                                          float*, Stream);
+
+}  // namespace rung::kernels::cuda

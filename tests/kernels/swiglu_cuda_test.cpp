@@ -1,0 +1,221 @@
+// The CUDA kernels of SwiGLU on the emulated device: against the reference, in every order of
+// threads, nothing written outside.
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "kernels/swiglu.h"
+#include "tests/kernels/refusal.h"
+#include "tests/kernels/swiglu_rounding.h"
+#include "tests/reference/swiglu.h"
+#include "tests/support/emulation/guarded_buffer.h"
+#include "tests/support/emulation/schedules.h"
+#include "tests/support/kernel_inputs.h"
+
+namespace rung {
+namespace {
+
+using emulation::Device;
+using emulation::GuardedBuffer;
+using kernels::bf16;
+using kernels::fp16;
+using kernels::Stream;
+using testing::as_double;
+using testing::random_values;
+using testing::Tolerances;
+
+struct Shape {
+  int64_t rows;
+  int64_t inter;
+};
+
+// Rows of single elements and of whole packets, several rows to a block and several blocks to a
+// row, a small model's MLP.
+constexpr Shape kShapes[] = {{1, 1}, {3, 31},  {5, 33},   {2, 1025},
+                             {7, 8}, {19, 48}, {3, 1536}, {2, 4096 + 64}};
+
+template <typename T>
+struct Case {
+  explicit Case(Shape shape_in)
+      : shape(shape_in), gate_up(random_values<T>(shape.rows * 2 * shape.inter, 1, 3.0)) {}
+
+  double gate(int64_t i) const { return value(i, 0); }
+  double up(int64_t i) const { return value(i, shape.inter); }
+
+  Shape shape;
+  std::vector<T> gate_up;  // [rows, 2 * inter]
+
+ private:
+  double value(int64_t i, int64_t offset) const {
+    const int64_t row = i / shape.inter;
+    return as_double(gate_up[static_cast<size_t>(i + row * shape.inter + offset)]);
+  }
+};
+
+template <typename T, typename Out>
+void check_forward(Shape shape) {
+  SCOPED_TRACE(::testing::Message() << shape.rows << " x " << shape.inter);
+  const Case<T> inputs(shape);
+  std::vector<double> expected;
+  for (int64_t i = 0; i < shape.rows * shape.inter; ++i) {
+    expected.push_back(reference::swiglu(inputs.gate(i), inputs.up(i)));
+  }
+  const GuardedBuffer<T> gate_up(inputs.gate_up);
+  for (const emulation::Schedule& schedule : emulation::kSchedules) {
+    Device device(schedule);
+    GuardedBuffer<Out> y(expected.size());
+    kernels::cuda::swiglu_forward(gate_up.data(), shape.rows, shape.inter, y.data(),
+                                  Stream{device.handle()});
+    EXPECT_TRUE(testing::close(y.read(), expected, Tolerances<T>::kElementwise));
+    EXPECT_TRUE(y.intact() && gate_up.intact());
+    EXPECT_EQ(device.num_launches(), 1);
+  }
+}
+
+// In both places that d_gate_up may have, with and without h. All four give the same bits.
+template <typename T, typename Grad>
+void check_backward(Shape shape) {
+  SCOPED_TRACE(::testing::Message() << shape.rows << " x " << shape.inter);
+  const Case<T> inputs(shape);
+  const GuardedBuffer<Grad> dy(random_values<Grad>(shape.rows * shape.inter, 2));
+  std::vector<double> expected(inputs.gate_up.size());
+  for (int64_t i = 0; i < shape.rows * shape.inter; ++i) {
+    const auto gradient =
+        reference::swiglu_backward(as_double(dy.data()[i]), inputs.gate(i), inputs.up(i));
+    const int64_t at = i + i / shape.inter * shape.inter;
+    expected[static_cast<size_t>(at)] = gradient.gate;
+    expected[static_cast<size_t>(at + shape.inter)] = gradient.up;
+  }
+  const GuardedBuffer<T> gate_up(inputs.gate_up);
+  for (const emulation::Schedule& schedule : emulation::kSchedules) {
+    Device device(schedule);
+    const Stream stream{device.handle()};
+    GuardedBuffer<Grad> y(dy.size());
+    kernels::cuda::swiglu_forward(gate_up.data(), shape.rows, shape.inter, y.data(), stream);
+
+    GuardedBuffer<T> apart(expected.size());
+    kernels::cuda::swiglu_backward(dy.data(), gate_up.data(), shape.rows, shape.inter, apart.data(),
+                                   stream);
+    EXPECT_TRUE(testing::close(apart.read(), expected, Tolerances<T>::kElementwise));
+    GuardedBuffer<T> in_place(inputs.gate_up);
+    kernels::cuda::swiglu_backward(dy.data(), in_place.data(), shape.rows, shape.inter,
+                                   in_place.data(), stream);
+    EXPECT_TRUE(testing::close(in_place.read(), apart.read(), testing::kExact));
+
+    GuardedBuffer<T> with_output(inputs.gate_up);
+    GuardedBuffer<Grad> h(dy.size());
+    kernels::cuda::swiglu_backward_with_output(dy.data(), with_output.data(), shape.rows,
+                                               shape.inter, with_output.data(), h.data(), stream);
+    EXPECT_TRUE(testing::close(with_output.read(), apart.read(), testing::kExact));
+    EXPECT_EQ(testing::bits_of(h.read()), testing::bits_of(y.read()));
+
+    EXPECT_TRUE(dy.intact() && gate_up.intact() && apart.intact() && in_place.intact());
+    EXPECT_TRUE(with_output.intact() && h.intact());
+  }
+}
+
+template <typename T, typename Out>
+struct Pair {
+  using Stored = T;
+  using Operand = Out;
+};
+template <typename P>
+class SwigluCuda : public ::testing::Test {};
+using Pairs = ::testing::Types<Pair<float, float>, Pair<bf16, bf16>, Pair<bf16, float>,
+                               Pair<fp16, fp16>, Pair<fp16, float>>;
+TYPED_TEST_SUITE(SwigluCuda, Pairs);
+
+TYPED_TEST(SwigluCuda, ForwardMatchesReference) {
+  for (const Shape& shape : kShapes) {
+    check_forward<typename TypeParam::Stored, typename TypeParam::Operand>(shape);
+  }
+}
+
+TYPED_TEST(SwigluCuda, RoundsSiluAndTheProduct) {
+  using T = typename TypeParam::Stored;
+  if (sizeof(T) != 2) GTEST_SKIP() << "float is not rounded";
+  const auto values = random_values<T>(2 * 1024, 1);
+  const GuardedBuffer<T> gate_up(values);
+  GuardedBuffer<typename TypeParam::Operand> y(1024);
+  Device device;
+  kernels::cuda::swiglu_forward(gate_up.data(), 1, 1024, y.data(), Stream{device.handle()});
+  EXPECT_EQ(testing::count_misrounded(values, y.read()), 0);
+}
+
+TYPED_TEST(SwigluCuda, BackwardMatchesReference) {
+  for (const Shape& shape : kShapes) {
+    check_backward<typename TypeParam::Stored, typename TypeParam::Operand>(shape);
+  }
+}
+
+// Operands that do not start at 16 bytes are served element by element: the same bits.
+TYPED_TEST(SwigluCuda, TakesMisalignedOperands) {
+  using T = typename TypeParam::Stored;
+  using Out = typename TypeParam::Operand;
+  constexpr int64_t rows = 3;
+  constexpr int64_t inter = 64;
+  const auto values = random_values<T>(rows * 2 * inter + 1, 1);
+  const GuardedBuffer<T> shifted(values);
+  const GuardedBuffer<T> aligned(std::vector<T>(values.begin() + 1, values.end()));
+  Device device;
+  const Stream stream{device.handle()};
+  GuardedBuffer<Out> expected(rows * inter);
+  GuardedBuffer<Out> y(rows * inter);
+  kernels::cuda::swiglu_forward(aligned.data(), rows, inter, expected.data(), stream);
+  kernels::cuda::swiglu_forward(shifted.data() + 1, rows, inter, y.data(), stream);
+  EXPECT_TRUE(testing::close(y.read(), expected.read(), testing::kExact));
+
+  GuardedBuffer<T> expected_gradient(rows * 2 * inter);
+  GuardedBuffer<T> gradient(rows * 2 * inter + 1);
+  kernels::cuda::swiglu_backward(y.data(), aligned.data(), rows, inter, expected_gradient.data(),
+                                 stream);
+  kernels::cuda::swiglu_backward(y.data(), aligned.data(), rows, inter, gradient.data() + 1,
+                                 stream);
+  const std::vector<T> got = gradient.read();
+  EXPECT_TRUE(testing::close(std::vector<T>(got.begin() + 1, got.end()), expected_gradient.read(),
+                             testing::kExact));
+  EXPECT_TRUE(y.intact() && gradient.intact());
+}
+
+TYPED_TEST(SwigluCuda, SaturatesAndKeepsNan) {
+  using T = typename TypeParam::Stored;
+  using Out = typename TypeParam::Operand;
+  std::vector<T> values;
+  for (const float gate : {-1e4f, -100.0f, 100.0f, 1e4f, 0.0f, -0.0f, 88.5f}) {
+    values.push_back(kernels::from_float<T>(gate));
+  }
+  values.push_back(kernels::from_float<T>(std::numeric_limits<float>::quiet_NaN()));
+  std::vector<double> expected;
+  for (const T& gate : values) {
+    expected.push_back(reference::swiglu(as_double(gate), 2.0));
+  }
+  values.resize(16, kernels::from_float<T>(2.0f));
+  const GuardedBuffer<T> gate_up(values);
+  GuardedBuffer<Out> y(8);
+  Device device;
+  kernels::cuda::swiglu_forward(gate_up.data(), 1, 8, y.data(), Stream{device.handle()});
+  EXPECT_TRUE(testing::close(y.read(), expected, Tolerances<T>::kElementwise));
+}
+
+TEST(SwigluCudaLaunch, LaunchesNothingForAnEmptyBatch) {
+  Device device;
+  const Stream stream{device.handle()};
+  kernels::cuda::swiglu_forward<float, float>(nullptr, 0, 64, nullptr, stream);
+  kernels::cuda::swiglu_backward<float, float>(nullptr, nullptr, 0, 64, nullptr, stream);
+  kernels::cuda::swiglu_backward_with_output<float, float>(nullptr, nullptr, 4, 0, nullptr, nullptr,
+                                                           stream);
+  EXPECT_EQ(device.num_launches(), 0);
+}
+
+TEST(SwigluCudaLaunch, RefusesWhatNoGridCovers) {
+  Device device;
+  const auto launch = [&] {
+    kernels::cuda::swiglu_forward<float, float>(nullptr, 4, int64_t{1} << 32, nullptr,
+                                                Stream{device.handle()});
+  };
+  EXPECT_EQ(testing::refusal_of(launch),
+            "swiglu_forward: 4 rows of 1073741824 packets are too many for one launch");
+}
+
+}  // namespace
+}  // namespace rung
