@@ -15,10 +15,12 @@ namespace rung::kernels::cpu {
 namespace {
 
 constexpr int64_t kBlock = 2048;
+// Where maxima start. Finite, so that exp(logit - max) is 0, not NaN, for logits of -infinity.
+constexpr float kLowest = std::numeric_limits<float>::lowest();
 
 template <typename T>
 RUNG_SIMD_CLONES float max_of(const T* x, int64_t n) {
-  float largest = -std::numeric_limits<float>::infinity();
+  float largest = kLowest;
 #pragma omp simd reduction(max : largest)
   for (int64_t i = 0; i < n; ++i) largest = std::max(largest, to_float(x[i]));
   return largest;
@@ -42,7 +44,7 @@ RUNG_SIMD_CLONES void write_softmax(T* x, int64_t n, float shift, float factor) 
 }
 
 struct Normaliser {
-  float max = -std::numeric_limits<float>::infinity();
+  float max = kLowest;
   double sum = 0.0;  // of exp(x - max)
 };
 
@@ -69,6 +71,11 @@ void cross_entropy(T* logits, const int32_t* targets, int64_t rows, int64_t voca
   parallel_for(rows, rows_per_piece(vocab), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       T* x = logits + row * stride;
+      if (targets[row] < 0) {
+        losses[row] = 0.0f;
+        if (grad_scale) std::fill_n(x, vocab, from_float<T>(0.0f));
+        continue;
+      }
       const Normaliser normaliser = normaliser_of(x, vocab);
       const double log_p = static_cast<double>(to_float(x[targets[row]])) -
                            static_cast<double>(normaliser.max) - std::log(normaliser.sum);
@@ -83,6 +90,8 @@ void cross_entropy(T* logits, const int32_t* targets, int64_t rows, int64_t voca
 template void cross_entropy(float*, const int32_t*, int64_t, int64_t, int64_t, std::optional<float>,
                             float*);
 template void cross_entropy(bf16*, const int32_t*, int64_t, int64_t, int64_t, std::optional<float>,
+                            float*);
+template void cross_entropy(fp16*, const int32_t*, int64_t, int64_t, int64_t, std::optional<float>,
                             float*);
 
 }  // namespace rung::kernels::cpu

@@ -2,55 +2,37 @@
 
 #include <limits>
 
-#include "tests/reference/cross_entropy.h"
-#include "tests/support/kernel_inputs.h"
+#include "tests/kernels/cross_entropy_case.h"
 
 namespace rung {
 namespace {
 
 using kernels::bf16;
+using kernels::fp16;
 using kernels::cpu::cross_entropy;
 using testing::random_values;
-using testing::Tolerance;
 using testing::Tolerances;
-using testing::widen;
 
 constexpr float kScale = 0.25f;
 
-// Gradients are softmax values down to e^-30: relative accuracy counts, not the absolute one.
-// The argument of exp has an error of 2^-24 * 30.
-constexpr Tolerance kFloatGradient = {.relative = 5e-6, .absolute = 1e-12};
-constexpr Tolerance kBf16Gradient = {.relative = 0x1p-8 * 1.01, .absolute = 1e-12};
-
 template <typename T>
-void check(int64_t rows, int64_t vocab, const Tolerance& tolerance) {
+void check(int64_t rows, int64_t vocab) {
   SCOPED_TRACE(::testing::Message() << rows << " x " << vocab);
-  const int64_t stride = vocab + 3;
-  const auto logits = random_values<T>(rows * stride, 1, 4.0);
-  std::vector<int32_t> targets;
-  for (int64_t row = 0; row < rows; ++row) {
-    targets.push_back(static_cast<int32_t>(row * 997 % vocab));
-  }
-  std::vector<double> expected = widen(logits);
-  std::vector<double> expected_losses;
-  for (int64_t row = 0; row < rows; ++row) {
-    const auto begin = expected.begin() + row * stride;
-    const auto result = reference::cross_entropy(
-        {begin, begin + vocab}, static_cast<size_t>(targets[static_cast<size_t>(row)]), kScale);
-    expected_losses.push_back(result.loss);
-    std::copy(result.gradient.begin(), result.gradient.end(), begin);
-  }
-  auto gradient = logits;
+  const auto batch = testing::cross_entropy_case<T>(rows, vocab, vocab + 3);
+  const auto expected = testing::expected_of(batch, kScale);
+  auto gradient = batch.logits;
   std::vector<float> losses(static_cast<size_t>(rows));
-  cross_entropy<T>(gradient.data(), targets.data(), rows, vocab, stride, kScale, losses.data());
-  EXPECT_TRUE(testing::close(losses, expected_losses, Tolerances<float>::kElementwise));
-  EXPECT_TRUE(testing::close(gradient, expected, tolerance));
+  cross_entropy<T>(gradient.data(), batch.targets.data(), rows, vocab, batch.stride, kScale,
+                   losses.data());
+  EXPECT_TRUE(testing::close(losses, expected.losses, Tolerances<float>::kElementwise));
+  EXPECT_TRUE(testing::close(gradient, expected.gradient, testing::kGradientTolerance<T>));
 }
 
 TEST(CrossEntropy, MatchesReference) {
   for (const int64_t vocab : {1, 31, 33, 1025, 5000}) {
-    check<float>(9, vocab, kFloatGradient);
-    check<bf16>(9, vocab, kBf16Gradient);
+    check<float>(9, vocab);
+    check<bf16>(9, vocab);
+    check<fp16>(9, vocab);
   }
 }
 
@@ -72,6 +54,28 @@ TEST(CrossEntropy, SurvivesLargeLogits) {
   EXPECT_NEAR(loss, std::log(1.0 + std::exp(1.0)), 1e-6);
   EXPECT_NEAR(logits[0], 1.0 / (1.0 + std::exp(-1.0)), 1e-6);
   EXPECT_EQ(logits[1], 0.0f);
+}
+
+TEST(CrossEntropy, LeavesLogitsOfIgnoredRowsWithoutGradScale) {
+  const auto original = random_values<float>(33, 1);
+  auto logits = original;
+  const int32_t target = -1;
+  float loss = 5.0f;
+  cross_entropy<float>(logits.data(), &target, 1, 33, 33, std::nullopt, &loss);
+  EXPECT_EQ(logits, original);
+  EXPECT_EQ(loss, 0.0f);
+}
+
+TEST(CrossEntropy, LogitsOfMinusInfinityHaveNoPart) {
+  std::vector<float> logits(5000, -std::numeric_limits<float>::infinity());
+  logits[4998] = 1.0f;
+  logits[4999] = 1.0f;
+  const int32_t target = 4999;
+  float loss = 0.0f;
+  cross_entropy<float>(logits.data(), &target, 1, 5000, 5000, 1.0f, &loss);
+  EXPECT_NEAR(loss, std::log(2.0), 1e-6);
+  EXPECT_EQ(logits[0], 0.0f);
+  EXPECT_NEAR(logits[4998], 0.5, 1e-6);
 }
 
 TEST(CrossEntropy, NanLogitMakesNanLoss) {

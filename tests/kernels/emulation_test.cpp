@@ -16,6 +16,7 @@ namespace {
 
 using kernels::Stream;
 using kernels::cuda::dynamic_shared;
+using kernels::cuda::exp2_approx;
 using kernels::cuda::launch;
 
 constexpr unsigned kAll = 0xffffffffu;
@@ -108,6 +109,25 @@ TEST(Emulation, ShufflesStayInTheirGroupOfLanes) {
     EXPECT_EQ(row[4], 0x42108421);
     EXPECT_EQ(row[5], 2);
   }
+}
+
+__global__ void exp2_kernel(float* out) {
+  out[0] = exp2_approx(-1.0f);
+  out[1] = exp2_approx(-126.0f);
+  out[2] = exp2_approx(-126.5f);
+  out[3] = exp2_approx(-INFINITY);
+  out[4] = exp2_approx(NAN);
+}
+
+TEST(Emulation, PowersOfTwoThatAreNotNormalAreZero) {
+  Device device;
+  GuardedBuffer<float> out(5);
+  launch_block(device, 1, exp2_kernel, out.data());
+  EXPECT_EQ(out.data()[0], 0.5f);
+  EXPECT_EQ(out.data()[1], 0x1p-126f);
+  EXPECT_EQ(out.data()[2], 0.0f);
+  EXPECT_EQ(out.data()[3], 0.0f);
+  EXPECT_TRUE(std::isnan(out.data()[4]));
 }
 
 __global__ void root_kernel(float* out) { out[0] = __fsqrt_rn(2.0f); }

@@ -178,6 +178,11 @@ T* dynamic_shared() {
   return reinterpret_cast<T*>(emulation::dynamic_shared_memory());
 }
 
+inline float exp2_approx(float x) {
+  const float result = std::exp2(x);
+  return result < 0x1p-126f ? 0.0f : result;
+}
+
 inline void check_alignment(const void* pointer, uintptr_t bytes, const char* name) {
   if (reinterpret_cast<uintptr_t>(pointer) % bytes == 0) return;
   throw std::invalid_argument(std::string(name) + " is not aligned to " + std::to_string(bytes) +
