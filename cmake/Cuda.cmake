@@ -60,12 +60,26 @@ foreach(source ${RUNG_CUDA_SOURCES})
   list(APPEND objects ${object})
 endforeach()
 
-# With the runtime inside: loading the plugin needs nothing but the driver, and that only when it
-# is used.
-add_custom_command(OUTPUT "${CMAKE_BINARY_DIR}/librung_cuda.so"
-  COMMAND ${RUNG_NVCC} -shared -cudart static -ccbin ${CMAKE_CXX_COMPILER} ${gencode} ${objects}
-    -o "${CMAKE_BINARY_DIR}/librung_cuda.so"
-  DEPENDS ${objects}
-  COMMENT "linking librung_cuda.so"
-  VERBATIM)
-add_custom_target(rung_cuda ALL DEPENDS "${CMAKE_BINARY_DIR}/librung_cuda.so")
+# The kernels, and what knows both them and LibTorch's CUDA part. The libraries that this part needs
+# in turn (cuBLAS, cuDNN, ...: 2 GB) are found when the plugin is loaded; a build does without them.
+set(RUNG_TORCH_CUDA "${RUNG_TORCH_DIR}/lib/libtorch_cuda.so")
+if(NOT EXISTS "${RUNG_TORCH_CUDA}")
+  message(FATAL_ERROR "${RUNG_TORCH_CUDA} is absent: run scripts/bootstrap where nvcc is on the PATH")
+endif()
+get_filename_component(RUNG_CUDA_BIN "${RUNG_NVCC}" REALPATH)
+get_filename_component(RUNG_CUDA_HOME "${RUNG_CUDA_BIN}/../.." ABSOLUTE)
+file(GLOB RUNG_PLUGIN_SOURCES CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/trainer/cuda/*.cpp")
+add_library(rung_cuda SHARED ${RUNG_PLUGIN_SOURCES} ${objects})
+target_include_directories(rung_cuda PRIVATE "${CMAKE_SOURCE_DIR}" "${CMAKE_SOURCE_DIR}/trainer")
+target_include_directories(rung_cuda SYSTEM PRIVATE "${RUNG_CUDA_HOME}/include")
+target_compile_options(rung_cuda PRIVATE ${RUNG_WARNINGS})
+# What the program holds already (counters, errors, views of weights) is taken from it, not linked
+# twice: a second counter would count nothing.
+target_link_libraries(rung_cuda PRIVATE $<COMPILE_ONLY:rung_ops>
+  "${RUNG_TORCH_CUDA}" "${RUNG_TORCH_DIR}/lib/libc10_cuda.so" c10
+  "${RUNG_TORCH_DIR}/lib/libcudart.so.13")
+target_link_options(rung_cuda PRIVATE -Wl,--no-as-needed)
+set_target_properties(rung_cuda PROPERTIES
+  LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}"
+  BUILD_RPATH "${RUNG_TORCH_DIR}/lib"
+  INSTALL_RPATH "$ORIGIN")

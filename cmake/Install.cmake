@@ -5,5 +5,10 @@ foreach(library ${RUNG_TORCH_LIBRARIES})
   install(FILES "${RUNG_TORCH_DIR}/lib/${library}" DESTINATION lib)
 endforeach()
 if(TARGET rung_cuda)
-  install(FILES "${CMAKE_BINARY_DIR}/librung_cuda.so" DESTINATION lib)
+  install(TARGETS rung_cuda LIBRARY DESTINATION lib)
+  install(FILES "${RUNG_TORCH_DIR}/lib/libtorch_cuda.so" "${RUNG_TORCH_DIR}/lib/libc10_cuda.so"
+    "${RUNG_TORCH_DIR}/lib/libtorch_nvshmem.so" DESTINATION lib)
+  # NVIDIA's libraries, where scripts/bootstrap has installed them; otherwise the machine's own.
+  file(GLOB libraries "${RUNG_DEPS}/libtorch/nvidia/*/lib/*.so.*")
+  install(FILES ${libraries} DESTINATION lib)
 endif()

@@ -237,12 +237,12 @@ void attention_forward(const T* q, const T* k, const T* v, const AttentionShape&
                        std::span<const AttentionSegment> segments, T* out, float* lse) {
   const Forward<T> forward(q, k, v, shape, out, lse);
   const std::vector<Task> tasks = make_tasks(shape, segments, forward.blocking());
-  parallel_tasks(
-      static_cast<int64_t>(tasks.size()),
-      [&] { return Tiles(forward.blocking(), forward.max_rows()); },
-      [&](int64_t task, const Tiles& tiles) {
-        forward.run(tasks[static_cast<size_t>(task)], tiles);
-      });
+  const auto count = static_cast<int64_t>(tasks.size());
+  const ThreadScratch<Tiles> scratch(count,
+                                     [&] { return Tiles(forward.blocking(), forward.max_rows()); });
+  parallel_tasks(count, scratch, [&](int64_t task, const Tiles& tiles) {
+    forward.run(tasks[static_cast<size_t>(task)], tiles);
+  });
 }
 
 template void attention_forward(const float*, const float*, const float*, const AttentionShape&,

@@ -11,7 +11,7 @@
 
 #include "kernels/dtype.h"
 
-namespace rung::kernels::cpu {
+namespace rung::kernels {
 
 inline constexpr int64_t kMaxHeadDim = 256;
 
@@ -37,6 +37,8 @@ struct AttentionSegment {
   int64_t k_begin = 0;
   int64_t num_k = 0;
 };
+
+namespace cpu {
 
 // Sets the rows of out that lie in a segment and, unless lse is null, their entries of
 // lse [num_heads, num_q_rows]: log(sum(exp(scores))), natural logarithm. T: float, bf16.
@@ -79,4 +81,6 @@ void attention_backward(const AttentionSaved<T>& saved, const AttentionShape& sh
                         std::span<const AttentionSegment> segments,
                         const AttentionGradients<T>& gradients, float* workspace);
 
-}  // namespace rung::kernels::cpu
+}  // namespace cpu
+
+}  // namespace rung::kernels

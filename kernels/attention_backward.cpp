@@ -154,13 +154,12 @@ class Backward {
     const std::vector<Task> tasks = make_tasks();
     int64_t num_rounds = 0;
     for (const Task& task : tasks) num_rounds = std::max(num_rounds, task.num_rounds);
-#pragma omp parallel if (tasks.size() > 1)
-    {
-      const Tiles tiles(sizes_);
-      for (int64_t round = 0; round < num_rounds; ++round) {
-#pragma omp for schedule(dynamic, 1)
-        for (size_t i = 0; i < tasks.size(); ++i) run_pair(tasks[i], round, tiles);
-      }
+    const auto count = static_cast<int64_t>(tasks.size());
+    const ThreadScratch<Tiles> scratch(count, [&] { return Tiles(sizes_); });
+    for (int64_t round = 0; round < num_rounds; ++round) {
+      parallel_tasks(count, scratch, [&](int64_t i, const Tiles& tiles) {
+        run_pair(tasks[static_cast<size_t>(i)], round, tiles);
+      });
     }
     if constexpr (!std::is_same_v<T, float>) round_results();
   }

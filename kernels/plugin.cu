@@ -12,13 +12,19 @@ constexpr int kArchitectures[] = {__CUDA_ARCH_LIST__};
 
 std::string join_architectures() {
   std::string list;
-  for (int architecture : kArchitectures) {
-    list += (list.empty() ? "sm_" : " sm_") + std::to_string(architecture / 10);
+  for (int architecture : kernel_architectures()) {
+    list += (list.empty() ? "sm_" : " sm_") + std::to_string(architecture);
   }
   return list;
 }
 
 }  // namespace
+
+std::vector<int> kernel_architectures() {
+  std::vector<int> architectures;
+  for (int architecture : kArchitectures) architectures.push_back(architecture / 10);
+  return architectures;
+}
 
 extern "C" const char* rung_cuda_version() {
   static const std::string version =

@@ -1,6 +1,13 @@
-// What `rung --version` asks librung_cuda.so for, by name (dlsym); needs neither driver nor GPU.
+// The facts that librung_cuda.so tells about itself; they need neither driver nor GPU.
 #pragma once
 
+#include <vector>
+
+// Compute capabilities that machine code is carried for, ascending, as in 80, 86, 120; for the last
+// one PTX as well.
+std::vector<int> kernel_architectures();
+
+// What `rung --version` asks for, by name (dlsym).
 extern "C" {
 
 // The CUDA version that the kernels were built with: "13.0".

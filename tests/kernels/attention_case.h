@@ -86,8 +86,8 @@ struct AttentionProblem {
   }
 
   AttentionCase c;
-  std::vector<kernels::cpu::AttentionSegment> segments;
-  kernels::cpu::AttentionShape shape;
+  std::vector<kernels::AttentionSegment> segments;
+  kernels::AttentionShape shape;
   std::vector<T> q, k, v, dout, out, dq, dk, dv;
   std::vector<float> lse;
 };

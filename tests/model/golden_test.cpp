@@ -119,7 +119,9 @@ TEST_P(ModelGolden, LogitsEqualTransformers) {
     for (size_t i = 0; i < ids.size(); ++i) positions[i] = static_cast<int32_t>(i);
     PassContext context = model_.make_context(positions);
     const auto count = static_cast<int64_t>(ids.size());
-    context.segments = {{.q_begin = 0, .num_q = count, .k_begin = 0, .num_k = count}};
+    context.documents =
+        ops::make_documents({{.q_begin = 0, .num_q = count, .k_begin = 0, .num_k = count}},
+                            context.heads.kernel, at::kCPU);
     const at::Tensor logits = ops::head_logits(model_.forward(model_.embed(ids), context),
                                                model_.head(), model_.precision());
     EXPECT_LE(worst({logits.const_data_ptr<float>(), static_cast<size_t>(logits.numel())},
@@ -133,7 +135,8 @@ TEST_P(ModelGolden, LossAndGradientsOfPackedDocumentsEqualPeft) {
   const data::MicroBatch packed = batch();
   const auto supervised = static_cast<double>(packed.num_supervised());
   const double loss =
-      model_.train(packed, static_cast<float>(1.0 / supervised), /*num_recomputed=*/0, {}) /
+      model_.train(packed, static_cast<float>(1.0 / supervised), /*num_recomputed=*/0, {})
+          .item<double>() /
       supervised;
   EXPECT_NEAR(loss, golden("loss").front(), 1e-5 * loss);
   for (const format::AdapterTensor& tensor : model_.adapter().gradient_tensors()) {
@@ -157,6 +160,9 @@ TEST_P(ModelGolden, RecomputationGivesTheSameBits) {
 }
 
 TEST_P(ModelGolden, PackedLossIsTheSumOverDocuments) {
+  const auto loss_of = [&](const data::MicroBatch& documents) {
+    return model_.loss(documents).item<double>();
+  };
   double sum = 0.0;
   const data::MicroBatch packed = batch();
   for (size_t d = 0; d < documents_.size(); ++d) {
@@ -166,13 +172,13 @@ TEST_P(ModelGolden, PackedLossIsTheSumOverDocuments) {
       return std::vector<int32_t>(all.begin() + static_cast<int64_t>(begin),
                                   all.begin() + static_cast<int64_t>(end));
     };
-    sum += model_.loss({.input_ids = part(packed.input_ids),
+    sum += loss_of({.input_ids = part(packed.input_ids),
                         .targets = part(packed.targets),
                         .positions = part(packed.positions),
                         .cu_seqlens = {0, static_cast<int32_t>(end - begin)},
                         .documents = {static_cast<int64_t>(d)}});
   }
-  EXPECT_NEAR(model_.loss(packed), sum, 1e-5 * sum);
+  EXPECT_NEAR(loss_of(packed), sum, 1e-5 * sum);
 }
 
 std::vector<Case> cases() {

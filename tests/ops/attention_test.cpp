@@ -21,14 +21,14 @@ constexpr AttentionHeads kHeads = {
 constexpr int64_t kWidth = (kHeads.num_heads + 2 * kHeads.num_kv_heads) * kHeads.head_dim;
 
 // Consecutive documents of these lengths.
-AttentionSegments documents(const std::vector<int64_t>& lengths) {
-  AttentionSegments segments;
+AttentionDocuments documents(const std::vector<int64_t>& lengths) {
+  std::vector<kernels::AttentionSegment> segments;
   int64_t begin = 0;
   for (const int64_t length : lengths) {
     segments.push_back({.q_begin = begin, .num_q = length, .k_begin = begin, .num_k = length});
     begin += length;
   }
-  return segments;
+  return make_documents(std::move(segments), AttentionKernel::kTiled, at::kCPU);
 }
 
 // softmax(scale q k' + causal mask) v of one document, heads expanded: every query sees what lies
@@ -50,9 +50,9 @@ at::Tensor reference_document(const at::Tensor& qkv) {
   return scores.softmax(-1).matmul(v).transpose(0, 1).reshape({tokens, q_width});
 }
 
-at::Tensor reference(const at::Tensor& qkv, const AttentionSegments& segments) {
+at::Tensor reference(const at::Tensor& qkv, const AttentionDocuments& documents) {
   std::vector<at::Tensor> outputs;
-  for (const auto& segment : segments) {
+  for (const auto& segment : documents.segments) {
     outputs.push_back(reference_document(qkv.narrow(0, segment.q_begin, segment.num_q)));
   }
   return at::cat(outputs, 0);
@@ -64,24 +64,24 @@ class Attention : public ::testing::TestWithParam<c10::ScalarType> {
 };
 
 TEST_P(Attention, ValueAndGradientEqualMaskedSoftmaxInEachDocument) {
-  const AttentionSegments segments = documents({33, 1, 70, 4});
+  const AttentionDocuments batch = documents({33, 1, 70, 4});
   const at::Tensor qkv = random_tensor({108, kWidth}, 1, GetParam()).requires_grad_();
   const at::Tensor wide = qkv.detach().to(at::kDouble).requires_grad_();
-  const at::Tensor expected = reference(wide, segments);
+  const at::Tensor expected = reference(wide, batch);
   const at::Tensor dout = random_tensor(expected.sizes(), 2, GetParam());
   const at::Tensor dqkv = torch::autograd::grad({expected}, {wide}, {dout.to(at::kDouble)})[0];
-  const at::Tensor out = attention(qkv, kHeads, segments);
+  const at::Tensor out = attention(qkv, kHeads, batch);
   EXPECT_EQ(out.scalar_type(), GetParam());
   EXPECT_LE(relative_error(out, expected), tolerance());
   EXPECT_LE(relative_error(torch::autograd::grad({out}, {qkv}, {dout})[0], dqkv), tolerance());
 }
 
 TEST_P(Attention, ADocumentIsUntouchedByItsNeighbours) {
-  const AttentionSegments segments = documents({20, 30});
+  const AttentionDocuments batch = documents({20, 30});
   at::Tensor qkv = random_tensor({50, kWidth}, 1, GetParam());
-  const at::Tensor before = attention(qkv, kHeads, segments).narrow(0, 20, 30).clone();
+  const at::Tensor before = attention(qkv, kHeads, batch).narrow(0, 20, 30).clone();
   qkv.narrow(0, 0, 20).fill_(100.0);
-  EXPECT_TRUE(attention(qkv, kHeads, segments).narrow(0, 20, 30).equal(before));
+  EXPECT_TRUE(attention(qkv, kHeads, batch).narrow(0, 20, 30).equal(before));
 }
 
 TEST_P(Attention, TakenStepByStepWithACacheItEqualsTheFullPass) {
@@ -98,7 +98,7 @@ TEST_P(Attention, TakenStepByStepWithACacheItEqualsTheFullPass) {
   for (int64_t done = 0; done < 19;) {
     const int64_t count = done == 0 ? 5 : 1;
     std::vector<at::Tensor> rows;
-    AttentionSegments segments;
+    std::vector<kernels::AttentionSegment> segments;
     std::vector<int32_t> cache_rows;
     std::vector<int64_t> tokens;
     for (size_t s = 0; s < lengths.size(); ++s) {
@@ -113,17 +113,19 @@ TEST_P(Attention, TakenStepByStepWithACacheItEqualsTheFullPass) {
       }
     }
     const at::Tensor index = at::tensor(tokens, at::kLong);
-    const at::Tensor out =
-        attention_cached(qkv.index_select(0, index), kHeads, segments, cache, cache_rows);
+    const AttentionDocuments batch =
+        make_documents(std::move(segments), AttentionKernel::kTiled, at::kCPU);
+    const at::Tensor out = attention_cached(qkv.index_select(0, index), kHeads, batch, cache,
+                                            at::tensor(cache_rows, at::kInt));
     EXPECT_LE(relative_error(out, expected.index_select(0, index)), tolerance()) << "from " << done;
     done += count;
   }
 }
 
 TEST_P(Attention, MetaTakesWhatTheCpuTakes) {
-  const AttentionSegments segments = documents({33, 70, 4});
+  const AttentionDocuments batch = documents({33, 70, 4});
   const auto run = [&](const at::Tensor& qkv, const at::Tensor& dout) {
-    const at::Tensor out = attention(qkv, kHeads, segments);
+    const at::Tensor out = attention(qkv, kHeads, batch);
     torch::autograd::grad({out}, {qkv}, {dout});
   };
   const auto tensor = [&](int64_t width, c10::Device device) {

@@ -85,14 +85,14 @@ INSTANTIATE_TEST_SUITE_P(DoubleQuants, FrozenNf4,
 
 TEST(Rows, GatherPicksInOrderAndRepeats) {
   const at::Tensor table = random_tensor({5, 3}, 1, at::kBFloat16);
-  const std::vector<int32_t> index = {4, 0, 4};
+  const at::Tensor index = at::tensor({4, 0, 4}, at::kInt);
   EXPECT_TRUE(gather_rows(table, index).equal(table.index_select(0, at::tensor({4, 0, 4}))));
 }
 
 TEST(Rows, ScatterPlacesAndLeavesTheRest) {
   at::Tensor target = at::zeros({5, 3});
   const at::Tensor rows = random_tensor({2, 3}, 1);
-  const std::vector<int32_t> index = {3, 1};
+  const at::Tensor index = at::tensor({3, 1}, at::kInt);
   scatter_rows(target, index, rows);
   EXPECT_TRUE(target[3].equal(rows[0]));
   EXPECT_TRUE(target[1].equal(rows[1]));

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "ops/upload.h"
 #include "tests/ops/random_group.h"
 #include "tests/support/counting.h"
 
@@ -73,7 +74,7 @@ struct Inputs {
       row_keys.push_back(kernels::dropout_row_key(7, 3, i / 5, i % 5));
     }
     options.precision = c.precision;
-    options.row_keys = row_keys.data();
+    options.row_keys = upload(std::span<const uint64_t>(row_keys), c10::kCPU);
     options.residual =
         random_tensor({kTokens, group.out_features}, 62, spec.compute).requires_grad_();
   }
@@ -143,6 +144,7 @@ TEST_P(Project, MetaTakesWhatTheCpuTakes) {
   m.x = meta(m.x).requires_grad_();
   m.dy = meta(m.dy);
   m.options.residual = meta(m.options.residual).requires_grad_();
+  m.options.row_keys = meta(m.options.row_keys);
   if (auto* norm = std::get_if<NormInput>(&m.stage)) norm->weight = meta(norm->weight);
   const Taken shapes_only = rung::testing::taken_by(
       memory::meta_counter(), [&] { m.backward(project(m.x, m.stage, m.group, m.options)); });

@@ -167,7 +167,7 @@ struct ProjectReference {
         a.push_back(leaf(member.lora.a));
         b.push_back(leaf(member.lora.b));
         at::Tensor dropped = h;
-        if (options.row_keys != nullptr && group.dropout > 0.0) {
+        if (options.row_keys.defined() && group.dropout > 0.0) {
           dropped = h * dropout_mask(row_keys, member.lora.module_key, group.dropout, h.size(1));
         }
         out = out + dropped.matmul(a.back().t()).matmul(b.back().t()) * member.lora.scaling;

@@ -94,7 +94,7 @@ TEST_F(Step, LossEqualsThatOfEvaluation) {
   TinyRun run(folder_, {});
   const double loss = compute_gradients(run.model, whole_, 0, {}).loss;
   EXPECT_NEAR(
-      run.model.loss(whole_.micro_batches[0]) / static_cast<double>(whole_.num_supervised()), loss,
+      run.model.loss(whole_.micro_batches[0]).item<double>() / static_cast<double>(whole_.num_supervised()), loss,
       1e-6 * loss);
 }
 

@@ -72,6 +72,19 @@ std::string choice(const cxxopts::ParseResult& parsed, const std::string& name,
                                  .expected = fmt::format("{}", fmt::join(allowed, " or "))});
 }
 
+void add_base_option(cxxopts::Options& parser) {
+  parser.add_options()("base",
+                       "full: the weights as stored; nf4, nf4-double: quantised (and again their "
+                       "scales) and read back, as QLoRA trained on them",
+                       cxxopts::value<std::string>()->default_value("full"), "full|nf4|nf4-double");
+}
+
+model::BaseFormat base_format(const cxxopts::ParseResult& parsed) {
+  const std::string base = choice(parsed, "base", {"full", "nf4", "nf4-double"});
+  if (base == "full") return model::BaseFormat::kDense;
+  return base == "nf4" ? model::BaseFormat::kNf4 : model::BaseFormat::kNf4DoubleQuant;
+}
+
 std::string one_line(std::string_view text) {
   std::string line;
   for (const char c : escape_for_terminal(text)) {

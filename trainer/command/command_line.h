@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "model/weight_reader.h"
+
 namespace rung::command {
 
 // Parses a verb's arguments. Nothing where --help was asked for (the help text is printed then).
@@ -28,6 +30,10 @@ std::vector<std::string> repeated(const cxxopts::ParseResult& parsed, std::strin
 // The value of option `name`; throws Error kUsage where it is none of `allowed`.
 std::string choice(const cxxopts::ParseResult& parsed, const std::string& name,
                    const std::vector<std::string>& allowed);
+
+// --base full | nf4 | nf4-double: how generate and merge take the base's linears.
+void add_base_option(cxxopts::Options& parser);
+model::BaseFormat base_format(const cxxopts::ParseResult& parsed);
 
 // `text` for a line of output: control characters and line breaks are escaped.
 std::string one_line(std::string_view text);

@@ -128,16 +128,17 @@ std::optional<GenerateOptions> parse_options(int argc, char** argv) {
       "temperature", "0 = greedy", cxxopts::value<double>()->default_value("0"), "T")(
       "top-p", "", cxxopts::value<double>()->default_value("1"), "P")(
       "seed", "", cxxopts::value<uint64_t>()->default_value("42"), "S")(
-      "base", "full: as stored; nf4: quantised, as QLoRA trained it",
-      cxxopts::value<std::string>()->default_value("full"),
-      "full|nf4")("dtype", "compute dtype", cxxopts::value<std::string>()->default_value("bf16"),
-                  "bf16|fp32")("json", "one JSON object an answer");
+      "dtype", "compute dtype", cxxopts::value<std::string>()->default_value("bf16"), "bf16|fp32")(
+      "json", "one JSON object an answer");
+  add_base_option(parser);
   parser.parse_positional({"model"});
   const auto parsed = parse_arguments(parser, argc, argv);
   if (!parsed) return std::nullopt;
   GenerateOptions options;
   options.run.base_model = required(*parsed, "model", "generate");
-  options.run.load_in_4bit = choice(*parsed, "base", {"full", "nf4"}) == "nf4";
+  const model::BaseFormat base = base_format(*parsed);
+  options.run.load_in_4bit = base != model::BaseFormat::kDense;
+  options.run.bnb_4bit_use_double_quant = base == model::BaseFormat::kNf4DoubleQuant;
   options.run.compute_dtype = choice(*parsed, "dtype", {"bf16", "fp32"}) == "fp32"
                                   ? ComputeDtype::kFp32
                                   : ComputeDtype::kBf16;
@@ -242,6 +243,7 @@ int run_generate(int argc, char** argv) {
   if (!options) return static_cast<int>(ExitCode::kOk);
   training::apply_machine_settings(options->run);
   const format::ModelFolder folder(format::find_model_folder(options->run.base_model));
+  if (folder.config().bnb) options->run.load_in_4bit = true;  // as stored
   const text::Tokenizer tokenizer = text::Tokenizer::load(folder.path());
   const std::vector<model::TokenIds> prompts = encode_prompts(*options, tokenizer, folder.path());
   check_ids(prompts, folder.config().vocab_size);
@@ -259,6 +261,7 @@ int run_generate(int argc, char** argv) {
     training::attach_saved_adapter(model, format::read_adapter(*options->adapter));
   }
   training::use_resident_weights(model);
+  options->generation.max_cache_bytes = training::cache_budget();
 
   text::StreamDecoder stream(tokenizer, text::SpecialOutput::kSkip);
   const bool streamed = prompts.size() == 1 && !options->json;

@@ -67,14 +67,13 @@ int run_merge(int argc, char** argv) {
                        cxxopts::value<std::string>())("adapter", "adapter folder",
                                                       cxxopts::value<std::string>(), "DIR")(
       "out", "new folder", cxxopts::value<std::string>(), "DIR")(
-      "base", "full: the weights as stored; nf4: quantised and read back, as QLoRA trained on them",
-      cxxopts::value<std::string>()->default_value("full"),
-      "full|nf4")("dtype", "of the written weights",
-                  cxxopts::value<std::string>()->default_value("bf16"), "bf16|fp16|fp32");
+      "dtype", "of the written weights", cxxopts::value<std::string>()->default_value("bf16"),
+      "bf16|fp16|fp32");
+  add_base_option(parser);
   parser.parse_positional({"model"});
   const auto parsed = parse_arguments(parser, argc, argv);
   if (!parsed) return static_cast<int>(ExitCode::kOk);
-  const std::string base = choice(*parsed, "base", {"full", "nf4"});
+  const model::BaseFormat base = base_format(*parsed);
   const std::string dtype_option = choice(*parsed, "dtype", {"bf16", "fp16", "fp32"});
   const Dtype& dtype = *std::ranges::find(kDtypes, dtype_option, &Dtype::option);
   const fs::path out = required_option(*parsed, "out", "merge");
@@ -90,10 +89,7 @@ int run_merge(int argc, char** argv) {
   StagedDir staged(out);
   copy_companions(folder.path(), staged.path());
   write_config(folder.path(), staged.path(), dtype);
-  model::write_merged_weights(
-      folder, adapter, staged.path(),
-      {.dtype = dtype.dtype,
-       .base = base == "nf4" ? model::BaseFormat::kNf4 : model::BaseFormat::kDense});
+  model::write_merged_weights(folder, adapter, staged.path(), {.dtype = dtype.dtype, .base = base});
   staged.publish();
   print(fmt::format("merged {} linears: {}\n", adapter.tensors.size(),
                     escape_for_terminal(out.string())));

@@ -55,10 +55,13 @@ class MappedBlocks {
     kept_.push_front({block, bytes});
     kept_bytes_ += bytes;
     while (kept_bytes_ > kKeepAtMost) {
-      munmap(kept_.back().block, static_cast<size_t>(kept_.back().bytes));
-      kept_bytes_ -= kept_.back().bytes;
-      kept_.pop_back();
+      drop_oldest();
     }
+  }
+
+  void release() {
+    const std::lock_guard lock(mutex_);
+    while (!kept_.empty()) drop_oldest();
   }
 
  private:
@@ -66,6 +69,13 @@ class MappedBlocks {
     void* block;
     int64_t bytes;
   };
+
+  void drop_oldest() {
+    munmap(kept_.back().block, static_cast<size_t>(kept_.back().bytes));
+    kept_bytes_ -= kept_.back().bytes;
+    kept_.pop_back();
+  }
+
   std::mutex mutex_;
   std::deque<Kept> kept_;
   int64_t kept_bytes_ = 0;
@@ -179,12 +189,19 @@ void install_counting_allocators() {
   c10::SetAllocator(c10::DeviceType::Meta, meta, /*priority=*/255);
 }
 
+void release_kept_blocks() { mapped_blocks().release(); }
+
 Counter& cpu_counter() {
   static auto* counter = new Counter;
   return *counter;
 }
 
 Counter& meta_counter() {
+  static auto* counter = new Counter;
+  return *counter;
+}
+
+Counter& cuda_counter() {
   static auto* counter = new Counter;
   return *counter;
 }

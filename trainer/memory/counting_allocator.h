@@ -16,8 +16,12 @@ namespace rung::memory {
 // meta_counter().
 void install_counting_allocators();
 
+// Returns freed blocks that are kept for reuse to the system.
+void release_kept_blocks();
+
 Counter& cpu_counter();
 Counter& meta_counter();
+Counter& cuda_counter();  // fed by the CUDA plugin
 
 // Told of the blocks of the meta device, one call at a time as long as one thread allocates.
 class AllocationObserver {

@@ -50,8 +50,8 @@ ops::LinearGroup read_group(const WeightReader& reader, const std::string& block
 
 at::Tensor attend(const at::Tensor& qkv, int64_t index, PassContext& context) {
   CacheAccess& cache = context.cache;
-  if (cache.layers == nullptr) return ops::attention(qkv, context.heads, context.segments);
-  return ops::attention_cached(qkv, context.heads, context.segments,
+  if (cache.layers == nullptr) return ops::attention(qkv, context.heads, context.documents);
+  return ops::attention_cached(qkv, context.heads, context.documents,
                                (*cache.layers)[static_cast<size_t>(index)], cache.rows);
 }
 
@@ -95,9 +95,7 @@ Block read_block(const WeightReader& reader, const format::ModelConfig& config, 
 at::Tensor block_forward(const Block& block, int64_t index, const at::Tensor& x,
                          PassContext& context, ops::Output output) {
   const ComponentScope scope(Component::kActivations);
-  ops::ProjectOptions options{
-      .precision = context.precision,
-      .row_keys = context.dropout_rows.empty() ? nullptr : context.dropout_rows.data()};
+  ops::ProjectOptions options{.precision = context.precision, .row_keys = context.dropout_rows};
   at::Tensor qkv = ops::project(x, block.input_norm, block.qkv, options);
   if (block.head_norm) qkv = ops::head_norm(qkv, *block.head_norm);
   qkv = ops::rope(qkv, context.rope, context.positions,

@@ -34,12 +34,15 @@ struct Block {
   ops::LinearGroup down;
 
   std::vector<ops::LinearGroup*> groups() { return {&qkv, &attention_out, &gate_up, &down}; }
+  std::vector<const ops::LinearGroup*> groups() const {
+    return {&qkv, &attention_out, &gate_up, &down};
+  }
 };
 
 // Where the keys and values of this pass go and are read from; training has none.
 struct CacheAccess {
   std::vector<ops::KvCache>* layers = nullptr;  // one a block
-  std::vector<int32_t> rows;                    // [tokens] cache row of each new token
+  at::Tensor rows;                              // [tokens] int32, cache row of each new token
 };
 
 // What every block of one pass shares. Must outlive the graphs made with it.
@@ -48,8 +51,8 @@ struct PassContext {
   ops::AttentionHeads heads;
   ops::RopeTable rope;
   at::Tensor positions;  // [tokens] int32
-  ops::AttentionSegments segments;
-  std::vector<uint64_t> dropout_rows;  // [tokens] keys; empty: no dropout
+  ops::AttentionDocuments documents;
+  at::Tensor dropout_rows;  // [tokens] int64, keys; undefined: no dropout
   CacheAccess cache;
 };
 

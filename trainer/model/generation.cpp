@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "memory/counter.h"
 #include "ops/rows.h"
+#include "ops/upload.h"
 
 namespace rung::model {
 namespace {
@@ -32,7 +33,7 @@ struct Sequence {
 std::vector<ops::KvCache> make_caches(const Transformer& model, int64_t rows) {
   const ComponentScope scope(Component::kKvCache);
   const int64_t features = model.config().num_kv_heads * model.config().head_dim;
-  const auto options = at::TensorOptions().dtype(model.precision().compute);
+  const auto options = at::TensorOptions(model.options().device).dtype(model.precision().compute);
   std::vector<ops::KvCache> caches(static_cast<size_t>(model.num_blocks()));
   for (ops::KvCache& cache : caches) {
     cache = {at::empty({rows, features}, options), at::empty({rows, features}, options)};
@@ -40,35 +41,65 @@ std::vector<ops::KvCache> make_caches(const Transformer& model, int64_t rows) {
   return caches;
 }
 
-// Runs the pending tokens of `batch` and returns logits fp32 [batch, vocab] of each one's last.
-at::Tensor run_pending(const Transformer& model, std::vector<ops::KvCache>& caches,
-                       std::span<Sequence* const> batch) {
+// The tokens of one pass.
+struct Pass {
   TokenIds ids;
   std::vector<int32_t> positions;
-  std::vector<int32_t> last;
-  PassContext context;
-  ops::AttentionSegments segments;
   std::vector<int32_t> cache_rows;
-  for (Sequence* sequence : batch) {
-    const auto count = static_cast<int64_t>(sequence->pending.size());
+  std::vector<int32_t> last;  // of each sequence, its last token
+  std::vector<kernels::AttentionSegment> segments;
+
+  // Takes the pending tokens of `sequence` in.
+  void add(Sequence& sequence) {
+    const auto count = static_cast<int64_t>(sequence.pending.size());
     segments.push_back({.q_begin = static_cast<int64_t>(ids.size()),
                         .num_q = count,
-                        .k_begin = sequence->cache_begin,
-                        .num_k = sequence->length + count});
-    for (const int32_t id : sequence->pending) {
-      ids.push_back(id);
-      positions.push_back(static_cast<int32_t>(sequence->length));
-      cache_rows.push_back(static_cast<int32_t>(sequence->cache_begin + sequence->length));
-      ++sequence->length;
+                        .k_begin = sequence.cache_begin,
+                        .num_k = sequence.length + count});
+    for (const int32_t id : sequence.pending) {
+      add_token(id, sequence.length, sequence.cache_begin + sequence.length);
+      ++sequence.length;
     }
-    sequence->pending.clear();
+    sequence.pending.clear();
     last.push_back(static_cast<int32_t>(ids.size()) - 1);
   }
-  context = model.make_context(positions);
-  context.segments = std::move(segments);
-  context.cache = {.layers = &caches, .rows = std::move(cache_rows)};
-  const at::Tensor x = model.forward(model.embed(ids), context);
-  return ops::head_logits(ops::gather_rows(x, last), model.head(), model.precision());
+
+  // A sequence that nobody reads, so that the number of tokens suits the GEMMs. Its keys go to the
+  // cache rows from cache_begin on.
+  void pad(const ops::Precision& precision, int64_t cache_begin) {
+    const auto num_tokens = static_cast<int64_t>(ids.size());
+    const int64_t missing = ops::padded_rows(num_tokens, precision) - num_tokens;
+    if (missing == 0) return;
+    segments.push_back({num_tokens, missing, cache_begin, missing});
+    for (int64_t i = 0; i < missing; ++i) add_token(0, 0, cache_begin + i);
+  }
+
+ private:
+  void add_token(int32_t id, int64_t position, int64_t cache_row) {
+    ids.push_back(id);
+    positions.push_back(static_cast<int32_t>(position));
+    cache_rows.push_back(static_cast<int32_t>(cache_row));
+  }
+};
+
+// Rows of a cache beside those of the sequences: the most that Pass::pad needs.
+constexpr int64_t kPaddingRows = 64;
+
+// Runs the pending tokens of `batch` and returns logits fp32 [batch, vocab] of each one's last, on
+// the CPU.
+at::Tensor run_pending(const Transformer& model, std::vector<ops::KvCache>& caches,
+                       std::span<Sequence* const> batch) {
+  Pass pass;
+  for (Sequence* sequence : batch) pass.add(*sequence);
+  pass.pad(model.precision(), caches.front().k.size(0) - kPaddingRows);
+  const c10::Device device = model.options().device;
+  PassContext context = model.make_context(pass.positions);
+  context.documents = ops::make_documents(std::move(pass.segments), context.heads.kernel, device);
+  context.cache = {.layers = &caches,
+                   .rows = ops::upload(std::span<const int32_t>(pass.cache_rows), device)};
+  const at::Tensor x = model.forward(model.embed(pass.ids), context);
+  const at::Tensor last = ops::upload(std::span<const int32_t>(pass.last), device);
+  return ops::head_logits(ops::gather_rows(x, last), model.head(), model.precision()).cpu();
 }
 
 // The next prompts whose tokens together make one prefill pass; at least one.
@@ -89,13 +120,40 @@ class Generation {
       : model_(model), options_(options) {}
 
   std::vector<TokenIds> run(const std::vector<TokenIds>& prompts) {
-    std::vector<Sequence> sequences(prompts.size());
-    int64_t rows = 0;
-    for (size_t i = 0; i < prompts.size(); ++i) {
-      sequences[i] = {.index = i, .pending = prompts[i], .cache_begin = rows};
-      rows += static_cast<int64_t>(prompts[i].size()) + options_.max_new_tokens;
+    std::vector<TokenIds> results(prompts.size());
+    for (size_t first = 0; first < prompts.size() && !stopped_;) {
+      std::vector<Sequence> sequences = next_wave(prompts, first);
+      first += sequences.size();
+      run_wave(sequences);
+      for (Sequence& sequence : sequences) {
+        results[sequence.index] = std::move(sequence.generated);
+      }
     }
-    caches_ = make_caches(model_, rows);
+    return results;
+  }
+
+ private:
+  int64_t rows_of(const TokenIds& prompt) const {
+    return std::ssize(prompt) + options_.max_new_tokens;
+  }
+
+  // The prompts from `first` on whose caches together keep within the budget; at least one.
+  std::vector<Sequence> next_wave(const std::vector<TokenIds>& prompts, size_t first) const {
+    const int64_t budget = options_.max_cache_bytes / cache_bytes_per_token(model_);
+    std::vector<Sequence> wave;
+    int64_t rows = 0;
+    for (size_t i = first; i < prompts.size(); ++i) {
+      if (!wave.empty() && rows + rows_of(prompts[i]) > budget) break;
+      wave.push_back({.index = i, .pending = prompts[i], .cache_begin = rows});
+      rows += rows_of(prompts[i]);
+    }
+    return wave;
+  }
+
+  void run_wave(std::vector<Sequence>& sequences) {
+    const Sequence& last = sequences.back();
+    caches_.clear();  // the last wave's, before this one's are made
+    caches_ = make_caches(model_, last.cache_begin + rows_of(last.pending) + kPaddingRows);
     std::vector<Sequence*> waiting;
     for (Sequence& sequence : sequences) waiting.push_back(&sequence);
     std::vector<Sequence*> active;
@@ -109,12 +167,8 @@ class Generation {
       advance(active, still);
       active = std::move(still);
     }
-    std::vector<TokenIds> results;
-    for (Sequence& sequence : sequences) results.push_back(std::move(sequence.generated));
-    return results;
   }
 
- private:
   // One pass over `batch`; those that go on are added to `active`.
   void advance(std::span<Sequence* const> batch, std::vector<Sequence*>& active) {
     const at::Tensor logits = run_pending(model_, caches_, batch);
@@ -141,6 +195,12 @@ class Generation {
 };
 
 }  // namespace
+
+int64_t cache_bytes_per_token(const Transformer& model) {
+  const int64_t features = model.config().num_kv_heads * model.config().head_dim;
+  const auto element = static_cast<int64_t>(c10::elementSize(model.precision().compute));
+  return 2 * model.num_blocks() * features * element;
+}
 
 std::vector<TokenIds> generate(const Transformer& model, const std::vector<TokenIds>& prompts,
                                const GenerationOptions& options) {

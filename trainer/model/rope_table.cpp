@@ -89,10 +89,13 @@ Frequencies frequencies_of(const RopeConfig& rope, int64_t head_dim) {
 
 ops::RopeTable make_rope_table(const RopeConfig& rope, int64_t head_dim, int64_t positions,
                                c10::Device device) {
-  const auto floats = at::TensorOptions(device).dtype(c10::kFloat);
-  ops::RopeTable table{at::empty({positions, head_dim / 2}, floats),
-                       at::empty({positions, head_dim / 2}, floats)};
-  if (table.cos.is_meta()) return table;
+  const auto make = [&](c10::Device where) {
+    const auto floats = at::TensorOptions(where).dtype(c10::kFloat);
+    return ops::RopeTable{at::empty({positions, head_dim / 2}, floats),
+                          at::empty({positions, head_dim / 2}, floats)};
+  };
+  if (device.is_meta()) return make(device);
+  const ops::RopeTable table = make(c10::kCPU);
   const Frequencies frequencies = frequencies_of(rope, head_dim);
   float* cos = table.cos.data_ptr<float>();
   float* sin = table.sin.data_ptr<float>();
@@ -104,7 +107,8 @@ ops::RopeTable make_rope_table(const RopeConfig& rope, int64_t head_dim, int64_t
       *sin++ = static_cast<float>(std::sin(static_cast<double>(angle)) * frequencies.scale);
     }
   }
-  return table;
+  if (device.is_cpu()) return table;
+  return {table.cos.to(device), table.sin.to(device)};
 }
 
 }  // namespace rung::model

@@ -1,17 +1,16 @@
 #include "model/transformer.h"
 
-#include <ATen/ops/empty.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
-#include <cstring>
 #include <utility>
 
-#include "kernels/lora_dropout.h"
 #include "memory/counter.h"
 #include "model/rope_table.h"
+#include "ops/dropout.h"
 #include "ops/rows.h"
+#include "ops/upload.h"
 
 namespace rung::model {
 namespace {
@@ -28,10 +27,9 @@ struct BlockRecord {
 // `batch` with a document of its own at the end that nothing is learnt from, so that the number of
 // tokens suits the GEMMs; the batch itself where it does already.
 data::MicroBatch with_padding(data::MicroBatch batch, const ops::Precision& precision) {
-  const int64_t multiple = ops::row_multiple(precision);
-  const int64_t missing = (multiple - batch.num_tokens() % multiple) % multiple;
-  if (missing == 0) return batch;
-  const auto size = static_cast<size_t>(batch.num_tokens() + missing);
+  const int64_t padded = ops::padded_rows(batch.num_tokens(), precision);
+  if (padded == batch.num_tokens()) return batch;
+  const auto size = static_cast<size_t>(padded);
   batch.input_ids.resize(size, 0);
   batch.targets.resize(size, data::kIgnore);
   batch.positions.resize(size, 0);
@@ -50,24 +48,14 @@ BlockRecord record_block(const Block& block, int64_t index, const at::Tensor& x,
   return record;
 }
 
-// One key a token: the mask depends on what the token is, not on where a batch put it.
-std::vector<uint64_t> dropout_row_keys(const data::MicroBatch& batch, const DropoutSeed& seed) {
-  std::vector<uint64_t> keys(batch.positions.size());
-  for (size_t document = 0; document < batch.documents.size(); ++document) {
-    for (int32_t i = batch.cu_seqlens[document]; i < batch.cu_seqlens[document + 1]; ++i) {
-      const auto token = static_cast<size_t>(i);
-      keys[token] = kernels::dropout_row_key(seed.seed, seed.step, batch.documents[document],
-                                             batch.positions[token]);
-    }
-  }
-  return keys;
-}
-
 }  // namespace
 
 Transformer::Transformer(const format::ModelConfig& config, const format::ModelFolder* folder,
                          const ModelOptions& options)
-    : config_(config), options_(options), precision_(ops::precision_for(options.compute)) {
+    : config_(config),
+      options_(options),
+      precision_(ops::precision_for(
+          options.compute, options.device.is_meta() ? options.stands_for : options.device.type())) {
   const WeightReader reader(
       folder, {.compute = options.compute, .format = options.base, .device = options.device});
   embedding_ = reader.dense("model.embed_tokens.weight", {config.vocab_size, config.hidden_size});
@@ -86,7 +74,7 @@ Transformer::Transformer(const format::ModelConfig& config, const format::ModelF
 std::vector<std::string> Transformer::linear_modules() const {
   std::vector<std::string> modules;
   for (const Block& block : blocks_) {
-    for (const ops::LinearGroup* group : const_cast<Block&>(block).groups()) {
+    for (const ops::LinearGroup* group : block.groups()) {
       for (const ops::Linear& member : group->members) modules.push_back(member.module);
     }
   }
@@ -105,7 +93,7 @@ void Transformer::add_adapter(const AdapterOptions& options) {
 int64_t Transformer::resident_bytes() const {
   int64_t elements = 0;
   for (const Block& block : blocks_) {
-    for (const ops::LinearGroup* group : const_cast<Block&>(block).groups()) {
+    for (const ops::LinearGroup* group : block.groups()) {
       elements += group->in_features * group->out_features;
     }
   }
@@ -122,8 +110,9 @@ void Transformer::make_weights_resident() {
 }
 
 at::Tensor Transformer::embed(std::span<const int32_t> ids) const {
+  const at::Tensor index = ops::upload(ids, options_.device);
   const ComponentScope scope(Component::kBlockInputs);
-  return ops::gather_rows(embedding_, ids);
+  return ops::gather_rows(embedding_, index);
 }
 
 at::Tensor Transformer::forward(at::Tensor x, PassContext& context) const {
@@ -140,35 +129,40 @@ PassContext Transformer::make_context(std::span<const int32_t> positions) const 
   context.heads = {.num_heads = config_.num_heads,
                    .num_kv_heads = config_.num_kv_heads,
                    .head_dim = config_.head_dim,
-                   .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim))};
+                   .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim)),
+                   .kernel = precision_.device == c10::kCUDA ? ops::AttentionKernel::kFlash
+                                                             : ops::AttentionKernel::kTiled};
   context.rope = rope_;
-  context.positions = at::empty({static_cast<int64_t>(positions.size())},
-                                at::TensorOptions(options_.device).dtype(c10::kInt));
-  if (!context.positions.is_meta()) {
-    std::memcpy(context.positions.data_ptr<int32_t>(), positions.data(), positions.size_bytes());
-  }
+  context.positions = ops::upload(positions, options_.device);
   return context;
 }
 
 PassContext Transformer::batch_context(const data::MicroBatch& batch) const {
   PassContext context = make_context(batch.positions);
+  std::vector<kernels::AttentionSegment> segments;
   for (size_t i = 0; i + 1 < batch.cu_seqlens.size(); ++i) {
     const int64_t begin = batch.cu_seqlens[i];
     const int64_t count = batch.cu_seqlens[i + 1] - begin;
     if (count == 0) continue;
-    context.segments.push_back(
-        {.q_begin = begin, .num_q = count, .k_begin = begin, .num_k = count});
+    segments.push_back({.q_begin = begin, .num_q = count, .k_begin = begin, .num_k = count});
   }
+  context.documents =
+      ops::make_documents(std::move(segments), context.heads.kernel, options_.device);
   return context;
 }
 
-double Transformer::train(const data::MicroBatch& documents, float grad_scale,
-                          int64_t num_recomputed, const DropoutSeed& dropout) {
+at::Tensor Transformer::train(const data::MicroBatch& documents, float grad_scale,
+                              int64_t num_recomputed, const DropoutSeed& dropout) {
   const c10::NoGradGuard no_grad;
   const data::MicroBatch batch = with_padding(documents, precision_);
   PassContext context = batch_context(batch);
   if (blocks_.front().qkv.dropout > 0.0) {
-    context.dropout_rows = dropout_row_keys(batch, dropout);
+    context.dropout_rows = ops::dropout_row_keys({.seed = dropout.seed,
+                                                  .step = dropout.step,
+                                                  .documents = batch.documents,
+                                                  .cu_seqlens = batch.cu_seqlens,
+                                                  .positions = batch.positions},
+                                                 options_.device);
   }
   std::vector<BlockRecord> records(blocks_.size());
   at::Tensor x = embed(batch.input_ids);
@@ -182,8 +176,9 @@ double Transformer::train(const data::MicroBatch& documents, float grad_scale,
       x = records[i].output.detach();
     }
   }
+  const auto rows = ops::supervised_rows(batch.targets, precision_, options_.device);
   ops::HeadLoss loss =
-      ops::head_loss(x, head_, batch.targets, {.precision = precision_, .grad_scale = grad_scale});
+      ops::head_loss(x, head_, rows, {.precision = precision_, .grad_scale = grad_scale});
   x.reset();
   at::Tensor gradient = std::move(loss.dx);
   for (size_t i = blocks_.size(); i-- > 0;) {
@@ -198,12 +193,13 @@ double Transformer::train(const data::MicroBatch& documents, float grad_scale,
   return loss.loss_sum;
 }
 
-double Transformer::loss(const data::MicroBatch& documents) const {
+at::Tensor Transformer::loss(const data::MicroBatch& documents) const {
   const c10::NoGradGuard no_grad;
   const data::MicroBatch batch = with_padding(documents, precision_);
   PassContext context = batch_context(batch);
   const at::Tensor x = forward(embed(batch.input_ids), context);
-  return ops::head_loss(x, head_, batch.targets, {.precision = precision_}).loss_sum;
+  const auto rows = ops::supervised_rows(batch.targets, precision_, options_.device);
+  return ops::head_loss(x, head_, rows, {.precision = precision_}).loss_sum;
 }
 
 }  // namespace rung::model

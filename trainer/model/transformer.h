@@ -23,8 +23,10 @@ namespace rung::model {
 struct ModelOptions {
   c10::ScalarType compute = c10::kFloat;  // kFloat or kBFloat16
   BaseFormat base = BaseFormat::kNf4;
-  int64_t max_positions = 0;       // rows of the RoPE table: the longest document
-  c10::Device device = c10::kCPU;  // kCPU, or kMeta for a shape-only model
+  int64_t max_positions = 0;  // rows of the RoPE table: the longest document
+  c10::Device device = c10::kCPU;
+  // Of a shape-only model (device kMeta): the device whose allocations it repeats.
+  c10::DeviceType stands_for = c10::kCPU;
 };
 
 // Which dropout mask a pass draws (design of the mask: kernels/lora_dropout.h).
@@ -67,11 +69,11 @@ class Transformer {
 
   // Forward and backward of one micro-batch: adds to adapter().gradients(). num_recomputed: the
   // first so many blocks keep only their input. grad_scale: d(step loss) / d(token loss). Returns
-  // the sum of the token losses.
-  double train(const data::MicroBatch& documents, float grad_scale, int64_t num_recomputed,
-               const DropoutSeed& dropout);
-  // Sum of the token losses, without gradients or dropout.
-  double loss(const data::MicroBatch& documents) const;
+  // the sum of the token losses, [1] fp64 on the device.
+  at::Tensor train(const data::MicroBatch& documents, float grad_scale, int64_t num_recomputed,
+                   const DropoutSeed& dropout);
+  // Likewise, without gradients or dropout.
+  at::Tensor loss(const data::MicroBatch& documents) const;
 
  private:
   PassContext batch_context(const data::MicroBatch& batch) const;

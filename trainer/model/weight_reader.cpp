@@ -4,12 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/error.h"
 #include "kernels/nf4.h"
 #include "memory/counter.h"
-#include "ops/dispatch.h"
 
 namespace rung::model {
 namespace {
@@ -61,7 +59,14 @@ void for_each_piece(const format::ModelFolder& folder, const std::string& name, 
 }
 
 void read_whole(const format::ModelFolder& folder, const std::string& name, const at::Tensor& out) {
-  folder.read(name, 0, bytes_of(out));
+  if (out.is_cpu()) {
+    folder.read(name, 0, bytes_of(out));
+    return;
+  }
+  const ComponentScope scope(Component::kWorkspace);
+  const at::Tensor host = at::empty(out.sizes(), at::TensorOptions().dtype(out.scalar_type()));
+  folder.read(name, 0, bytes_of(host));
+  out.copy_(host);
 }
 
 }  // namespace
@@ -124,30 +129,15 @@ Nf4Tensors WeightReader::read_bnb(const format::BnbNf4Weight& weight) const {
 }
 
 Nf4Tensors WeightReader::quantize_pieces(const std::string& name, int64_t num_elements) const {
-  const bool nested = options_.format == BaseFormat::kNf4DoubleQuant;
-  Nf4Tensors tensors = FrozenWeight::allocate_nf4(
-      num_elements, nested ? DoubleQuant::kOn : DoubleQuant::kOff, options_.device);
-  at::Tensor absmax = tensors.absmax;
-  if (nested) {
-    const ComponentScope scope(Component::kWorkspace);
-    absmax = at::empty({tensors.absmax_codes.numel()}, at::TensorOptions().dtype(c10::kFloat));
-  }
+  ops::Nf4Quantizer quantizer(
+      num_elements,
+      options_.format == BaseFormat::kNf4DoubleQuant ? DoubleQuant::kOn : DoubleQuant::kOff,
+      options_.device);
   for_each_piece(*folder_, name, [&](int64_t first, const at::Tensor& piece) {
-    const at::Tensor source = piece.scalar_type() == c10::kHalf ? piece.to(c10::kFloat) : piece;
-    ops::with_type(source.scalar_type(), [&]<typename T>() {
-      kernels::cpu::nf4_quantize<T>(ops::data_of<T>(source), source.numel(),
-                                    tensors.codes.data_ptr<uint8_t>() + first / 2,
-                                    absmax.data_ptr<float>() + first / kernels::kNf4Block);
-    });
+    const auto dtype = piece.scalar_type() == c10::kHalf ? c10::kFloat : piece.scalar_type();
+    quantizer.add(first, piece.to(options_.device, dtype));
   });
-  if (nested) {
-    kernels::cpu::nf4_quantize_absmax(
-        absmax.const_data_ptr<float>(), absmax.numel(), tensors.absmax_codes.data_ptr<uint8_t>(),
-        tensors.nested_absmax.data_ptr<float>(), &tensors.nested_offset);
-    std::memcpy(tensors.nested_map.data_ptr<float>(), kernels::cpu::nf4_nested_map(),
-                tensors.nested_map.nbytes());
-  }
-  return tensors;
+  return quantizer.finish();
 }
 
 }  // namespace rung::model

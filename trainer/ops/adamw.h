@@ -11,7 +11,8 @@ namespace rung::ops {
 void adamw_(at::Tensor& parameters, const at::Tensor& gradients, at::Tensor& first_moment,
             at::Tensor& second_moment, const kernels::AdamWParams& params);
 
-// Euclidean norm of x [n] fp32, the same whatever the number of threads; 0 on the meta device.
-double norm(const at::Tensor& x);
+// Sets result [1] fp64, on the device of x [n] fp32, to the sum of squares: the same bits whatever
+// the number of threads.
+void sum_of_squares(const at::Tensor& x, const at::Tensor& result);
 
 }  // namespace rung::ops

@@ -3,27 +3,48 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <vector>
 
 #include "kernels/attention.h"
 
 namespace rung::ops {
 
+enum class AttentionKernel {
+  kTiled,  // rung's own, on the CPU
+  kFlash,  // ATen's FlashAttention-2, on CUDA
+};
+
 struct AttentionHeads {
   int64_t num_heads = 0;
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;
   float scale = 1.0f;  // of the scores before softmax
+  AttentionKernel kernel = AttentionKernel::kTiled;
 };
 
-using AttentionSegments = std::vector<kernels::cpu::AttentionSegment>;
+// Which tokens see which: the documents (or sequences with a cache) of one batch.
+struct AttentionDocuments {
+  std::vector<kernels::AttentionSegment> segments;
+
+  // The same for kFlash, on the device, one entry a segment; undefined for kTiled.
+  at::Tensor cu_q;      // [segments + 1] int32, offsets of their queries
+  at::Tensor cu_k;      // [segments + 1] int32, offsets of their keys
+  at::Tensor num_keys;  // [segments] int32, keys in use from the offset on; undefined: all of them
+  int64_t max_q = 0;
+  int64_t max_k = 0;
+};
+
+// Documents over `segments`, which are in ascending order of their queries and cover all of them.
+AttentionDocuments make_documents(std::vector<kernels::AttentionSegment> segments,
+                                  AttentionKernel kernel, c10::Device device);
 
 // Given qkv [tokens, (num_heads + 2 * num_kv_heads) * head_dim] (q, k rotated already), returns out
-// [tokens, num_heads * head_dim]. Tokens see the earlier ones of their own segment. Differentiable;
-// keeps qkv, out and the log-sum-exps [num_heads, tokens] (FlashAttention-2,
-// https://arxiv.org/abs/2307.08691). `segments` must outlive the graph.
+// [tokens, num_heads * head_dim]. Tokens see the earlier ones of their own document.
+// Differentiable; keeps qkv, out and the log-sum-exps (FlashAttention-2,
+// https://arxiv.org/abs/2307.08691). `documents` must outlive the graph.
 at::Tensor attention(const at::Tensor& qkv, const AttentionHeads& heads,
-                     const AttentionSegments& segments);
+                     const AttentionDocuments& documents);
 
 // Keys and values of earlier tokens: [slots, num_kv_heads * head_dim] each.
 struct KvCache {
@@ -31,10 +52,11 @@ struct KvCache {
   at::Tensor v;
 };
 
-// Inference: writes k and v of qkv's tokens into cache rows cache_rows [tokens], then attends to
-// the cache. Segment keys count rows of the cache. Returns out [tokens, num_heads * head_dim].
+// Inference: writes k and v of qkv's tokens into cache rows cache_rows [tokens] int32, then attends
+// to the cache. Keys of the documents count rows of the cache. Returns out [tokens, num_heads *
+// head_dim].
 at::Tensor attention_cached(const at::Tensor& qkv, const AttentionHeads& heads,
-                            const AttentionSegments& segments, KvCache& cache,
-                            std::span<const int32_t> cache_rows);
+                            const AttentionDocuments& documents, KvCache& cache,
+                            const at::Tensor& cache_rows);
 
 }  // namespace rung::ops

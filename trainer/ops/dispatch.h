@@ -1,9 +1,10 @@
-// From tensors to typed kernel pointers. On the meta device an op allocates its results and calls
-// no kernel.
+// From tensors to typed kernel pointers.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
+
+#include <type_traits>
 
 #include "kernels/dtype.h"
 
@@ -20,11 +21,15 @@ struct ScalarTypeOf<kernels::bf16> {
   static constexpr c10::ScalarType value = c10::kBFloat16;
 };
 
-// Pointer to the elements of `tensor`, whose dtype must be T's.
+// Pointer to the elements of `tensor`, whose dtype must be T's (T may be const).
 template <typename T>
 T* data_of(const at::Tensor& tensor) {
-  TORCH_INTERNAL_ASSERT(tensor.scalar_type() == ScalarTypeOf<T>::value);
-  return static_cast<T*>(tensor.data_ptr());
+  TORCH_INTERNAL_ASSERT(tensor.scalar_type() == ScalarTypeOf<std::remove_const_t<T>>::value);
+  if constexpr (std::is_const_v<T>) {
+    return static_cast<T*>(tensor.const_data_ptr());
+  } else {
+    return static_cast<T*>(tensor.mutable_data_ptr());
+  }
 }
 
 // Calls f.template operator()<T>() with the element type of `dtype`.

@@ -2,14 +2,17 @@
 
 #include <ATen/ops/empty.h>
 
-#include <cstring>
+#include <utility>
 
-#include "ops/dispatch.h"
+#include "memory/counter.h"
+#include "ops/kernel_set.h"
 
 namespace rung::ops {
 namespace {
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace
 
 kernels::Nf4View view_of(const Nf4Tensors& tensors, int64_t num_elements) {
   kernels::Nf4View view;
@@ -26,7 +29,31 @@ kernels::Nf4View view_of(const Nf4Tensors& tensors, int64_t num_elements) {
   return view;
 }
 
-}  // namespace
+Nf4Quantizer::Nf4Quantizer(int64_t num_elements, DoubleQuant double_quant, c10::Device device)
+    : double_quant_(double_quant),
+      tensors_(FrozenWeight::allocate_nf4(num_elements, double_quant, device)),
+      absmax_(tensors_.absmax) {
+  if (double_quant_ == DoubleQuant::kOff) return;
+  const memory::ComponentScope scope(memory::Component::kWorkspace);
+  absmax_ =
+      at::empty({tensors_.absmax_codes.numel()}, at::TensorOptions(device).dtype(c10::kFloat));
+}
+
+void Nf4Quantizer::add(int64_t first, const at::Tensor& piece) {
+  TORCH_INTERNAL_ASSERT(first % kernels::kNf4Block == 0);
+  const int64_t count = piece.numel();
+  kernels_of(piece).nf4_quantize(
+      piece, tensors_.codes.narrow(0, first / 2, ceil_div(count, 2)),
+      absmax_.narrow(0, first / kernels::kNf4Block, ceil_div(count, kernels::kNf4Block)));
+}
+
+Nf4Tensors Nf4Quantizer::finish() {
+  if (double_quant_ == DoubleQuant::kOn) {
+    kernels_of(absmax_).nf4_quantize_absmax(absmax_, tensors_);
+  }
+  absmax_.reset();
+  return std::move(tensors_);
+}
 
 FrozenWeight FrozenWeight::from_dense(at::Tensor dense) {
   FrozenWeight weight;
@@ -62,39 +89,19 @@ Nf4Tensors FrozenWeight::allocate_nf4(int64_t num_elements, DoubleQuant double_q
 }
 
 Nf4Tensors FrozenWeight::quantize(const at::Tensor& source, DoubleQuant double_quant) {
-  const int64_t num_elements = source.numel();
-  Nf4Tensors tensors = allocate_nf4(num_elements, double_quant, source.device());
-  if (source.is_meta()) return tensors;
-  at::Tensor absmax = tensors.absmax;
-  if (double_quant == DoubleQuant::kOn) {
-    absmax = at::empty({tensors.absmax_codes.numel()}, source.options().dtype(c10::kFloat));
-  }
-  with_type(source.scalar_type(), [&]<typename T>() {
-    kernels::cpu::nf4_quantize(static_cast<const T*>(source.const_data_ptr()), num_elements,
-                               tensors.codes.data_ptr<uint8_t>(), absmax.data_ptr<float>());
-  });
-  if (double_quant == DoubleQuant::kOn) {
-    kernels::cpu::nf4_quantize_absmax(
-        absmax.const_data_ptr<float>(), absmax.numel(), tensors.absmax_codes.data_ptr<uint8_t>(),
-        tensors.nested_absmax.data_ptr<float>(), &tensors.nested_offset);
-    std::memcpy(tensors.nested_map.data_ptr<float>(), kernels::cpu::nf4_nested_map(),
-                256 * sizeof(float));
-  }
-  return tensors;
+  Nf4Quantizer quantizer(source.numel(), double_quant, source.device());
+  quantizer.add(0, source);
+  return quantizer.finish();
 }
 
 void FrozenWeight::write_to(at::Tensor& out, c10::ScalarType compute) const {
   TORCH_INTERNAL_ASSERT(out.is_contiguous() && out.size(0) == out_features_ &&
                         out.size(1) == in_features_);
-  if (out.is_meta()) return;
-  if (!quantized()) {
+  if (quantized()) {
+    kernels_of(out).nf4_dequantize(nf4_, compute, out);
+  } else if (!out.is_meta()) {
     out.copy_(dense_);
-    return;
   }
-  with_types(compute, out.scalar_type(), [&]<typename T, typename Out>() {
-    kernels::cpu::nf4_dequantize<T, Out>(view_of(nf4_, out_features_ * in_features_),
-                                         data_of<Out>(out));
-  });
 }
 
 }  // namespace rung::ops

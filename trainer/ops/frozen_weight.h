@@ -19,6 +19,27 @@ struct Nf4Tensors {
 
 enum class DoubleQuant { kOff, kOn };
 
+// What kernels read of `tensors`, which hold num_elements values.
+kernels::Nf4View view_of(const Nf4Tensors& tensors, int64_t num_elements);
+
+// Quantises a matrix that arrives piece by piece, so that it never exists whole.
+class Nf4Quantizer {
+ public:
+  // Allocates the result, and with double quantisation the block scales, on `device`.
+  Nf4Quantizer(int64_t num_elements, DoubleQuant double_quant, c10::Device device);
+
+  // Elements first .. first + piece.numel() - 1 (fp32 or bf16, on the same device). Pieces may come
+  // in any order; all but the last start and end at multiples of kNf4Block.
+  void add(int64_t first, const at::Tensor& piece);
+  // Once every piece is in.
+  Nf4Tensors finish();
+
+ private:
+  DoubleQuant double_quant_;
+  Nf4Tensors tensors_;
+  at::Tensor absmax_;  // fp32 [blocks]
+};
+
 class FrozenWeight {
  public:
   FrozenWeight() = default;

@@ -22,18 +22,29 @@ void gemm_set(at::Tensor& c, const at::Tensor& a, const at::Tensor& b) {
 
 void gemm_add(at::Tensor& c, const at::Tensor& a, const at::Tensor& b, double alpha) {
   TORCH_INTERNAL_ASSERT(a.size(1) == b.size(0) && c.size(0) == a.size(0) && c.size(1) == b.size(1));
-  const c10::NoGradGuard no_grad;
-  if (c.scalar_type() != a.scalar_type()) {
-    const ComponentScope scope(Component::kWorkspace);
-    at::Tensor product = at::empty({c.size(0), c.size(1)}, a.options());
-    gemm_set(product, a, b);
-    const at::Tensor widened = as_dtype(product, c.scalar_type());
-    if (!c.is_meta()) c.add_(widened, alpha);
-    return;
-  }
   if (c.is_meta()) return;
+  const c10::NoGradGuard no_grad;
   const ComponentScope scope(Component::kLibrary);
   at::addmm_out(c, c, a, b, /*beta=*/1.0, alpha);
+}
+
+void gemm_accumulate(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b, double alpha,
+                     const Precision& precision) {
+  if (sum.scalar_type() == a.scalar_type()) {
+    gemm_add(sum, a, b, alpha);
+    return;
+  }
+  TORCH_INTERNAL_ASSERT(sum.scalar_type() == c10::kFloat);
+  const c10::NoGradGuard no_grad;
+  if (precision.device == c10::kCUDA) {
+    if (!sum.is_meta()) at::addmm_out(sum, sum, a, b, c10::kFloat, /*beta=*/1.0, alpha);
+    return;
+  }
+  const ComponentScope scope(Component::kWorkspace);
+  at::Tensor product = at::empty({sum.size(0), sum.size(1)}, a.options());
+  gemm_set(product, a, b);
+  const at::Tensor widened = as_dtype(product, c10::kFloat);
+  if (!sum.is_meta()) sum.add_(widened, alpha);
 }
 
 void scale_(at::Tensor& x, double factor) {

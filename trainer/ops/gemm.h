@@ -3,15 +3,22 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "ops/precision.h"
+
 namespace rung::ops {
 
 // Given a [m, k] and b [k, n] of one dtype (any strides BLAS takes), sets c [m, n] of the same
 // dtype.
 void gemm_set(at::Tensor& c, const at::Tensor& a, const at::Tensor& b);
 
-// c += alpha * a b. c may be fp32 where a and b are bf16 (the product is then rounded to bf16
-// first).
+// c += alpha * a b, all of one dtype.
 void gemm_add(at::Tensor& c, const at::Tensor& a, const at::Tensor& b, double alpha = 1.0);
+
+// The same into an fp32 sum that outlives the pass (an adapter's gradient). From 16-bit operands
+// CUDA accumulates without rounding in between; on a CPU the product is rounded to their dtype
+// first.
+void gemm_accumulate(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b, double alpha,
+                     const Precision& precision);
 
 // x *= factor. ATen makes a tensor of the factor; those bytes count as the library's.
 void scale_(at::Tensor& x, double factor);

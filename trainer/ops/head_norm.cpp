@@ -3,9 +3,8 @@
 #include <ATen/ops/empty.h>
 #include <c10/core/GradMode.h>
 
-#include "kernels/rms_norm.h"
-#include "ops/dispatch.h"
 #include "ops/graph.h"
+#include "ops/kernel_set.h"
 
 namespace rung::ops {
 namespace {
@@ -27,20 +26,35 @@ RmsNormShape shape_of(const at::Tensor& qkv, const HeadNorm& norm, int64_t heads
           .heads = heads};
 }
 
+// The q, or the k, heads of x [tokens, (num_heads + 2 * num_kv_heads) * head_dim]: a view.
+at::Tensor q_of(const at::Tensor& x, const HeadNorm& norm) {
+  return x.narrow(1, 0, norm.num_heads * norm.head_dim);
+}
+at::Tensor k_of(const at::Tensor& x, const HeadNorm& norm) {
+  return x.narrow(1, norm.num_heads * norm.head_dim, norm.num_kv_heads * norm.head_dim);
+}
+
 // Normalises q and k of `x` in place.
-void forward_(at::Tensor& x, const HeadNorm& norm, const Deviations& deviations) {
-  if (x.is_meta()) return;
-  const auto eps = static_cast<float>(norm.eps);
-  with_type(x.scalar_type(), [&]<typename T>() {
-    T* q = data_of<T>(x);
-    T* k = q + norm.num_heads * norm.head_dim;
-    kernels::cpu::rms_norm_forward<T, T>(q, data_of<T>(norm.q_weight), eps,
-                                         shape_of(x, norm, norm.num_heads), q,
-                                         data_of<float>(deviations.q));
-    kernels::cpu::rms_norm_forward<T, T>(k, data_of<T>(norm.k_weight), eps,
-                                         shape_of(x, norm, norm.num_kv_heads), k,
-                                         data_of<float>(deviations.k));
-  });
+void forward_(const at::Tensor& x, const HeadNorm& norm, const Deviations& deviations) {
+  const KernelSet& kernels = kernels_of(x);
+  const at::Tensor q = q_of(x, norm);
+  const at::Tensor k = k_of(x, norm);
+  kernels.rms_norm_forward(q, norm.q_weight, norm.eps, shape_of(x, norm, norm.num_heads), q,
+                           deviations.q);
+  kernels.rms_norm_forward(k, norm.k_weight, norm.eps, shape_of(x, norm, norm.num_kv_heads), k,
+                           deviations.k);
+}
+
+// Turns the gradient of the normalised heads into that of qkv in place.
+void backward_(const at::Tensor& gradient, const at::Tensor& qkv, const HeadNorm& norm,
+               const Deviations& deviations) {
+  const KernelSet& kernels = kernels_of(qkv);
+  const at::Tensor dq = q_of(gradient, norm);
+  const at::Tensor dk = k_of(gradient, norm);
+  kernels.rms_norm_backward(dq, q_of(qkv, norm), norm.q_weight, deviations.q,
+                            shape_of(qkv, norm, norm.num_heads), dq);
+  kernels.rms_norm_backward(dk, k_of(qkv, norm), norm.k_weight, deviations.k,
+                            shape_of(qkv, norm, norm.num_kv_heads), dk);
 }
 
 class HeadNormNode final : public torch::autograd::Node {
@@ -56,29 +70,13 @@ class HeadNormNode final : public torch::autograd::Node {
     const c10::NoGradGuard no_grad;
     const at::Tensor qkv = qkv_.unpack();
     qkv_.reset_data();
-    at::Tensor& gradient = grads[0];
-    if (!gradient.is_meta()) {
-      with_type(qkv.scalar_type(), [&]<typename T>() { run<T>(qkv, gradient); });
-    }
+    backward_(grads[0], qkv, norm_, deviations_);
     return std::move(grads);
   }
   void release_variables() override { qkv_.reset_data(); }
   std::string name() const override { return "HeadNorm"; }
 
  private:
-  template <typename T>
-  void run(const at::Tensor& qkv, at::Tensor& gradient) const {
-    const int64_t k_offset = norm_.num_heads * norm_.head_dim;
-    T* dq = data_of<T>(gradient);
-    const T* q = data_of<T>(qkv);
-    kernels::cpu::rms_norm_backward<T, T>(dq, q, data_of<T>(norm_.q_weight),
-                                          data_of<float>(deviations_.q),
-                                          shape_of(qkv, norm_, norm_.num_heads), dq);
-    kernels::cpu::rms_norm_backward<T, T>(dq + k_offset, q + k_offset, data_of<T>(norm_.k_weight),
-                                          data_of<float>(deviations_.k),
-                                          shape_of(qkv, norm_, norm_.num_kv_heads), dq + k_offset);
-  }
-
   SavedVariable qkv_;
   HeadNorm norm_;
   Deviations deviations_;

@@ -2,11 +2,9 @@
 
 #include <ATen/ops/empty.h>
 
-#include "kernels/rms_norm.h"
-#include "kernels/swiglu.h"
 #include "memory/counter.h"
-#include "ops/dispatch.h"
 #include "ops/gemm.h"
+#include "ops/kernel_set.h"
 
 namespace rung::ops {
 namespace {
@@ -22,12 +20,7 @@ StagedInput forward(const NormInput& stage, const at::Tensor& x, const Precision
   StagedInput staged;
   staged.h = at::empty(x.sizes(), x.options().dtype(precision.gemm));
   staged.rstd = at::empty({x.size(0)}, x.options().dtype(c10::kFloat));
-  if (x.is_meta()) return staged;
-  with_types(precision.compute, precision.gemm, [&]<typename T, typename Out>() {
-    kernels::cpu::rms_norm_forward<T, Out>(data_of<T>(x), data_of<T>(stage.weight),
-                                           static_cast<float>(stage.eps), norm_shape(x),
-                                           data_of<Out>(staged.h), data_of<float>(staged.rstd));
-  });
+  kernels_of(x).rms_norm_forward(x, stage.weight, stage.eps, norm_shape(x), staged.h, staged.rstd);
   return staged;
 }
 
@@ -35,10 +28,7 @@ StagedInput forward(const SwigluInput&, const at::Tensor& x, const Precision& pr
   const int64_t inter = x.size(1) / 2;
   StagedInput staged;
   staged.h = at::empty({x.size(0), inter}, x.options().dtype(precision.gemm));
-  if (x.is_meta()) return staged;
-  with_types(precision.compute, precision.gemm, [&]<typename T, typename Out>() {
-    kernels::cpu::swiglu_forward<T, Out>(data_of<T>(x), x.size(0), inter, data_of<Out>(staged.h));
-  });
+  kernels_of(x).swiglu_forward(x, staged.h);
   return staged;
 }
 
@@ -47,25 +37,16 @@ StagedInput forward(const PlainInput&, const at::Tensor& x, const Precision& pre
 }
 
 at::Tensor backward(const NormInput& stage, const at::Tensor& dh, const at::Tensor& x,
-                    const at::Tensor& rstd, const Precision& precision) {
+                    const at::Tensor& rstd, const Precision&) {
   at::Tensor dx = at::empty(x.sizes(), x.options());
-  if (x.is_meta()) return dx;
-  with_types(precision.compute, precision.gemm, [&]<typename T, typename Grad>() {
-    kernels::cpu::rms_norm_backward<T, Grad>(data_of<Grad>(dh), data_of<T>(x),
-                                             data_of<T>(stage.weight), data_of<float>(rstd),
-                                             norm_shape(x), data_of<T>(dx));
-  });
+  kernels_of(x).rms_norm_backward(dh, x, stage.weight, rstd, norm_shape(x), dx);
   return dx;
 }
 
 at::Tensor backward(const SwigluInput&, const at::Tensor& dh, const at::Tensor& x,
-                    const at::Tensor&, const Precision& precision) {
+                    const at::Tensor&, const Precision&) {
   at::Tensor dx = at::empty(x.sizes(), x.options());
-  if (x.is_meta()) return dx;
-  with_types(precision.compute, precision.gemm, [&]<typename T, typename Grad>() {
-    kernels::cpu::swiglu_backward<T, Grad>(data_of<Grad>(dh), data_of<T>(x), x.size(0),
-                                           x.size(1) / 2, data_of<T>(dx));
-  });
+  kernels_of(x).swiglu_backward(dh, x, dx);
   return dx;
 }
 

@@ -2,15 +2,21 @@
 
 namespace rung::ops {
 
-int64_t row_multiple(const Precision& precision) {
-  return precision.gemm == c10::kBFloat16 ? 64 : 1;
+int64_t padded_rows(int64_t rows, const Precision& precision) {
+  constexpr int64_t kFewRows = 16;
+  constexpr int64_t kMultiple = 64;
+  if (precision.device != c10::kCPU || precision.gemm != c10::kBFloat16 || rows <= kFewRows) {
+    return rows;
+  }
+  return (rows + kMultiple - 1) / kMultiple * kMultiple;
 }
 
 bool cpu_has_bf16_gemm() { return __builtin_cpu_supports("avx512bf16") != 0; }
 
-Precision precision_for(c10::ScalarType compute) {
-  if (compute == c10::kBFloat16 && !cpu_has_bf16_gemm()) return {compute, c10::kFloat};
-  return {compute, compute};
+Precision precision_for(c10::ScalarType compute, c10::DeviceType device) {
+  const bool native = device != c10::kCPU || compute == c10::kFloat ||
+                      (compute == c10::kBFloat16 && cpu_has_bf16_gemm());
+  return {compute, native ? compute : c10::kFloat, device};
 }
 
 }  // namespace rung::ops

@@ -4,11 +4,10 @@
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
-#include "kernels/lora_dropout.h"
 #include "memory/counter.h"
-#include "ops/dispatch.h"
 #include "ops/gemm.h"
 #include "ops/graph.h"
+#include "ops/kernel_set.h"
 
 namespace rung::ops {
 namespace {
@@ -20,29 +19,23 @@ using torch::autograd::variable_list;
 
 bool has_adapter(const LinearGroup& group) { return group.stacked_a.defined(); }
 
+bool has_dropout(const LinearGroup& group, const ProjectOptions& options) {
+  return options.row_keys.defined() && group.dropout > 0.0;
+}
+
+DropoutMask mask_of(const Linear& member, const LinearGroup& group, const ProjectOptions& options) {
+  return {.row_keys = options.row_keys,
+          .module_key = member.lora.module_key,
+          .probability = group.dropout};
+}
+
 // D(h) for one member; h itself where there is no dropout.
 at::Tensor dropped(const at::Tensor& h, const Linear& member, const LinearGroup& group,
                    const ProjectOptions& options) {
-  if (options.row_keys == nullptr || group.dropout == 0.0) return h;
+  if (!has_dropout(group, options)) return h;
   at::Tensor out = at::empty(h.sizes(), h.options());
-  if (out.is_meta()) return out;
-  with_type(h.scalar_type(), [&]<typename T>() {
-    kernels::cpu::lora_dropout<T, T>(data_of<T>(h), options.row_keys, member.lora.module_key,
-                                     static_cast<float>(group.dropout), h.size(0), h.size(1),
-                                     h.stride(0), data_of<T>(out));
-  });
+  kernels_of(h).lora_dropout(h, mask_of(member, group, options), out);
   return out;
-}
-
-// dh += D'(g): the dropout of `dropped`, backwards.
-void accumulate_dropped(at::Tensor& dh, const at::Tensor& g, const Linear& member,
-                        const LinearGroup& group, const ProjectOptions& options) {
-  if (dh.is_meta()) return;
-  with_type(dh.scalar_type(), [&]<typename T>() {
-    kernels::cpu::lora_dropout_accumulate<T, T>(
-        data_of<T>(g), options.row_keys, member.lora.module_key, static_cast<float>(group.dropout),
-        g.size(0), g.size(1), g.stride(0), data_of<T>(dh));
-  });
 }
 
 // H = D(h) A' for every adapter of the group, side by side: [tokens, sum of r], GEMM dtype.
@@ -50,7 +43,7 @@ at::Tensor down_project(const at::Tensor& h, const LinearGroup& group,
                         const ProjectOptions& options) {
   const at::Tensor a = as_dtype(group.stacked_a, h.scalar_type());
   at::Tensor low = at::empty({h.size(0), a.size(0)}, h.options());
-  if (options.row_keys == nullptr || group.dropout == 0.0) {
+  if (!has_dropout(group, options)) {
     gemm_set(low, h, a.t());
     return low;
   }
@@ -177,7 +170,7 @@ class ProjectNode final : public torch::autograd::Node {
  private:
   // With H = D(h) A' and Q = s dY B: dB += s dY' H, dA += Q' D(h), dh += D'(Q A).
   void adapter_backward(const at::Tensor& dy, const at::Tensor& h, at::Tensor& dh) const {
-    const bool dropout = options_.row_keys != nullptr && group_.dropout > 0.0;
+    const bool dropout = has_dropout(group_, options_);
     const at::Tensor low = down_project(h, group_, options_);
     at::Tensor q = at::empty(low.sizes(), low.options());
     int64_t column = 0;
@@ -188,21 +181,22 @@ class ProjectNode final : public torch::autograd::Node {
       at::Tensor q_m = q.narrow(1, column, r);
       gemm_set(q_m, dy_m, as_dtype(member.lora.b, dy.scalar_type()));
       at::Tensor grad_b = member.lora.grad_b;
-      gemm_add(grad_b, dy_m.t(), low.narrow(1, column, r), member.lora.scaling);
+      gemm_accumulate(grad_b, dy_m.t(), low.narrow(1, column, r), member.lora.scaling,
+                      options_.precision);
       scale_(q_m, member.lora.scaling);
       if (dropout) {
         const at::Tensor h_m = dropped(h, member, group_, options_);
         at::Tensor grad_a = member.lora.grad_a;
-        gemm_add(grad_a, q_m.t(), h_m);
+        gemm_accumulate(grad_a, q_m.t(), h_m, /*alpha=*/1.0, options_.precision);
         at::Tensor dh_m = at::empty(h.sizes(), h.options());
         gemm_set(dh_m, q_m, as_dtype(member.lora.a, dy.scalar_type()));
-        accumulate_dropped(dh, dh_m, member, group_, options_);
+        kernels_of(dh).lora_dropout_accumulate(dh_m, mask_of(member, group_, options_), dh);
       }
       column += r;
     }
     if (!dropout) {
       at::Tensor grad_a = group_.stacked_grad_a;
-      gemm_add(grad_a, q.t(), h);
+      gemm_accumulate(grad_a, q.t(), h, /*alpha=*/1.0, options_.precision);
       gemm_add(dh, q, as_dtype(group_.stacked_a, dy.scalar_type()));
     }
   }

@@ -16,8 +16,7 @@ enum class Output { kComputed, kUnread };
 
 struct ProjectOptions {
   Precision precision;
-  // [tokens] keys of the rows for dropout, or null: no dropout. Must outlive the graph.
-  const uint64_t* row_keys = nullptr;
+  at::Tensor row_keys;  // [tokens] int64, keys of the rows for dropout; undefined: no dropout
   at::Tensor residual;  // [tokens, out] added to the rounded result; may be undefined
   Output output = Output::kComputed;
 };

@@ -2,9 +2,8 @@
 
 #include <c10/core/GradMode.h>
 
-#include "kernels/rope.h"
-#include "ops/dispatch.h"
 #include "ops/graph.h"
+#include "ops/kernel_set.h"
 
 namespace rung::ops {
 namespace {
@@ -20,16 +19,12 @@ struct Rotation {
 };
 
 void rotate_(const at::Tensor& heads, const Rotation& rotation, RopeDirection direction) {
-  if (heads.is_meta()) return;
   const kernels::RopeShape shape{.tokens = heads.size(0),
                                  .heads = rotation.num_heads,
                                  .head_dim = rotation.head_dim,
                                  .token_stride = heads.stride(0)};
-  with_type(heads.scalar_type(), [&]<typename T>() {
-    kernels::cpu::rope_<T>(data_of<T>(heads), data_of<float>(rotation.table.cos),
-                           data_of<float>(rotation.table.sin),
-                           rotation.positions.const_data_ptr<int32_t>(), shape, direction);
-  });
+  kernels_of(heads).rope(heads, rotation.table.cos, rotation.table.sin, rotation.positions, shape,
+                         direction);
 }
 
 class RopeNode final : public torch::autograd::Node {

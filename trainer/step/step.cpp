@@ -1,5 +1,7 @@
 #include "step/step.h"
 
+#include <ATen/ops/zeros.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -23,18 +25,26 @@ StepResult compute_gradients(model::Transformer& model, const data::StepBatch& b
   at::Tensor gradients = model.adapter().gradients();
   if (!gradients.is_meta()) gradients.zero_();
   const auto supervised = static_cast<double>(batch.num_supervised());
+  // What the host wants to know of the step, read once at its end: waiting for a device earlier
+  // would leave it idle.
+  const at::Tensor sums = at::zeros({2}, gradients.options().dtype(c10::kDouble));
+  at::Tensor loss_sum = sums.narrow(0, 0, 1);
   StepResult result;
-  double loss_sum = 0.0;
   for (const data::MicroBatch& micro_batch : batch.micro_batches) {
     if (options.should_stop && options.should_stop()) {
       result.outcome = StepOutcome::kStopped;
       return result;
     }
-    loss_sum += model.train(micro_batch, static_cast<float>(1.0 / supervised),
-                            options.num_recomputed, {.seed = options.seed, .step = index});
+    const at::Tensor loss =
+        model.train(micro_batch, static_cast<float>(1.0 / supervised), options.num_recomputed,
+                    {.seed = options.seed, .step = index});
+    if (!loss.is_meta()) loss_sum.add_(loss);
   }
-  result.loss = loss_sum / supervised;
-  result.grad_norm = ops::norm(gradients);
+  ops::sum_of_squares(gradients, sums.narrow(0, 1, 1));
+  if (sums.is_meta()) return result;
+  const at::Tensor read = sums.cpu();
+  result.loss = read.const_data_ptr<double>()[0] / supervised;
+  result.grad_norm = std::sqrt(read.const_data_ptr<double>()[1]);
   const bool finite = std::isfinite(result.loss) && std::isfinite(result.grad_norm);
   result.outcome = finite ? StepOutcome::kUpdated : StepOutcome::kNotFinite;
   return result;

@@ -1,0 +1,42 @@
+// The attention of each device, as functions of tensors: what ops/attention.h chooses from.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "ops/attention.h"
+
+namespace rung::ops {
+
+// Views of q, k and v, which lie side by side in a row of qkv [tokens, (num_heads + 2 *
+// num_kv_heads) * head_dim].
+struct QkvViews {
+  at::Tensor q;  // [tokens, num_heads * head_dim]
+  at::Tensor k;  // [tokens, num_kv_heads * head_dim]
+  at::Tensor v;
+};
+QkvViews split_qkv(const at::Tensor& qkv, const AttentionHeads& heads);
+
+// What the backward pass needs of the forward pass beside qkv.
+struct AttentionResult {
+  at::Tensor out;        // [tokens, num_heads * head_dim]
+  at::Tensor lse;        // log-sum-exps of the scores, fp32, laid out as the kernel likes
+  at::Tensor rng_state;  // flash: handed to its backward as it came
+};
+
+// rung's own CPU kernel (kernels/attention.h), fp32 and bf16; on the meta device what it allocates.
+AttentionResult tiled_attention(const QkvViews& x, const AttentionHeads& heads,
+                                const AttentionDocuments& documents);
+// Sets dqkv, laid out as qkv.
+void tiled_attention_backward(const QkvViews& x, const AttentionResult& saved,
+                              const at::Tensor& dout, const AttentionHeads& heads,
+                              const AttentionDocuments& documents, const QkvViews& dqkv);
+
+// ATen's FlashAttention-2 for CUDA, bf16 and fp16, Ampere and newer; on the meta device what it
+// allocates. Source of the call: aten/src/ATen/native/transformers/cuda/attention.cu.
+AttentionResult flash_attention(const QkvViews& x, const AttentionHeads& heads,
+                                const AttentionDocuments& documents);
+void flash_attention_backward(const QkvViews& x, const AttentionResult& saved,
+                              const at::Tensor& dout, const AttentionHeads& heads,
+                              const AttentionDocuments& documents, const QkvViews& dqkv);
+
+}  // namespace rung::ops
