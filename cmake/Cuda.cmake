@@ -21,8 +21,10 @@ function(rung_add_emulated_kernels name)
   target_include_directories(${name} BEFORE PUBLIC
     "${CMAKE_SOURCE_DIR}/tests/support/emulation/include")
   target_include_directories(${name} SYSTEM PUBLIC "${RUNG_CUDA_INCLUDE}")
-  # Vector loads reinterpret pointers, as nvcc allows; #pragma unroll is not g++'s.
-  target_compile_options(${name} PUBLIC -fno-strict-aliasing PRIVATE
+  # Vector loads reinterpret pointers, as nvcc allows; #pragma unroll is not g++'s. Accesses that
+  # are not aligned trap, as they do on a GPU.
+  target_compile_options(${name} PUBLIC -fno-strict-aliasing
+    -fsanitize=alignment -fsanitize-undefined-trap-on-error PRIVATE
     ${RUNG_WARNINGS} -Wno-unknown-pragmas)
   target_link_libraries(${name} PUBLIC rung_test_support)
 endfunction()

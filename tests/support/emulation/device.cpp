@@ -25,7 +25,8 @@ namespace {
 
 constexpr unsigned char kPoison = 0xff;
 
-// Handles SIGSEGV while a grid runs.
+// Handles SIGSEGV while a grid runs, and SIGILL, which the compiler's alignment checks raise
+// (cmake/Cuda.cmake).
 class FaultHandler {
  public:
   FaultHandler() {
@@ -34,18 +35,24 @@ class FaultHandler {
     // SA_NODEFER: the handler does not return, it switches to the scheduler.
     action.sa_flags = SA_SIGINFO | SA_NODEFER;
     sigaction(SIGSEGV, &action, &previous_);
+    sigaction(SIGILL, &action, &previous_illegal_);
   }
-  ~FaultHandler() { sigaction(SIGSEGV, &previous_, nullptr); }
+  ~FaultHandler() {
+    sigaction(SIGSEGV, &previous_, nullptr);
+    sigaction(SIGILL, &previous_illegal_, nullptr);
+  }
   FaultHandler(const FaultHandler&) = delete;
   FaultHandler& operator=(const FaultHandler&) = delete;
 
  private:
-  static void handle(int, siginfo_t* info, void*) {
-    if (Block* block = Block::current()) block->abandon_fiber(info->si_addr);
-    signal(SIGSEGV, SIG_DFL);  // not a kernel's fault: happens again, and ends the process
+  static void handle(int number, siginfo_t* info, void*) {
+    const void* address = number == SIGSEGV ? info->si_addr : nullptr;
+    if (Block* block = Block::current()) block->abandon_fiber(address);
+    signal(number, SIG_DFL);  // not a kernel's fault: happens again, and ends the process
   }
 
   struct sigaction previous_ = {};
+  struct sigaction previous_illegal_ = {};
 };
 
 void poison_static_shared() {

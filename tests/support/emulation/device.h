@@ -6,8 +6,8 @@
 //
 // Found, and thrown as Fault: barriers that some threads miss or that threads wait at in different
 // places, warp calls whose lanes do not all come or that read from a lane outside the mask,
-// accesses to the guard pages of a GuardedBuffer, to address 0 or behind dynamic shared memory,
-// vectors that are not aligned where the host's vector instructions mind, and exceptions.
+// accesses to the guard pages of a GuardedBuffer, to address 0, behind dynamic shared memory or to
+// vectors that are not aligned, and exceptions.
 // Shared memory holds 0xff bytes (NaN) when a block starts, so that a read before the write shows.
 // Not found: races that no tested order shows, and everything about speed.
 #pragma once
