@@ -33,6 +33,7 @@ const std::vector<RmsNormShape> kShapes = {
     norm_shape(5, 1, 33, 3, 1),
     norm_shape(3, 1, 1025, 3, 1),
     norm_shape(2, 3, 576, 1, 8),
+    norm_shape(2, 1, 576, 8, 1),
     norm_shape(1, 1, 16383, 0, 0),
     // In packets: heads that take less than a warp, all of one, with lanes to spare.
     norm_shape(33, 3, 64, 8, 16),
@@ -216,19 +217,45 @@ TEST(RmsNormCudaInPlace, BackwardMayOverwriteItsInputs) {
   }
 }
 
-// Rows that are aligned by their lengths, in memory that is not.
+// A copy of `values` that starts behind a multiple of 16 bytes where `is_misaligned`.
+template <typename T>
+class ShiftedBuffer {
+ public:
+  ShiftedBuffer(const std::vector<T>& values, bool is_misaligned)
+      : shift_(is_misaligned ? 1 : 0), buffer_(values.size() + shift_) {
+    std::ranges::copy(values, data());
+  }
+  T* data() { return buffer_.data() + shift_; }
+  std::vector<T> read() { return {data(), buffer_.data() + buffer_.size()}; }
+
+ private:
+  size_t shift_;
+  GuardedBuffer<T> buffer_;
+};
+
+// Rows that are aligned by their lengths; one operand after the other lies where packets do not.
 TEST(RmsNormCudaLaunch, TakesMisalignedPointersByElement) {
-  const RmsNormCase<bf16, bf16> c(norm_shape(3, 1, 576, 0, 0));
-  std::vector<bf16> shifted = c.x;
-  shifted.insert(shifted.begin(), bf16{});
-  const GuardedBuffer<bf16> x(shifted);
-  const GuardedBuffer<bf16> weight(c.weight);
-  GuardedBuffer<bf16> y(c.dy.size());
-  GuardedBuffer<float> rstd(c.num_vectors());
-  Device device;
-  rms_norm_forward(x.data() + 1, weight.data(), kEps, c.shape, y.data(), rstd.data(),
-                   Stream{device.handle()});
-  EXPECT_TRUE(close(y.read(), prescribed_y(c, c.x, rstd.read()), kExact));
+  const RmsNormCase<bf16, float> c(norm_shape(3, 1, 576, 0, 0));
+  const std::vector<float> exact_rstd = reference_rstd(c);
+  for (int misaligned = 0; misaligned < 6; ++misaligned) {
+    SCOPED_TRACE(misaligned);
+    ShiftedBuffer<bf16> x(c.x, misaligned == 0);
+    ShiftedBuffer<bf16> weight(c.weight, misaligned == 1);
+    ShiftedBuffer<float> dy(c.dy, misaligned == 2);
+    ShiftedBuffer<float> y(c.dy, misaligned == 3);
+    ShiftedBuffer<bf16> residual(c.residual, misaligned == 4);
+    ShiftedBuffer<bf16> result(c.x, misaligned == 5);  // sum, then dx
+    std::vector<float> rstd(c.num_vectors());
+    Device device;
+    const Stream stream{device.handle()};
+    rms_norm_add_forward(x.data(), residual.data(), weight.data(), kEps, c.shape, result.data(),
+                         y.data(), rstd.data(), stream);
+    EXPECT_TRUE(close(result.read(), c.sum(), kExact));
+    EXPECT_TRUE(close(y.read(), prescribed_y(c, c.sum(), rstd), kExact));
+    rms_norm_backward(dy.data(), x.data(), weight.data(), exact_rstd.data(), residual.data(),
+                      c.shape, result.data(), stream);
+    EXPECT_TRUE(close(result.read(), reference_backward(c, c.residual), Tolerances<bf16>::kSum));
+  }
 }
 
 // The text of what a launch of this shape throws; no memory is touched.

@@ -20,7 +20,8 @@ inline RopeTable make_table(int64_t half) {
   RopeTable table;
   for (int64_t position = 0; position < kMaxPositions; ++position) {
     for (int64_t i = 0; i < half; ++i) {
-      const double angle = static_cast<double>(position) * std::pow(0.01, static_cast<double>(i));
+      const double exponent = static_cast<double>(i) / static_cast<double>(half);
+      const double angle = static_cast<double>(position) * std::pow(10000.0, -exponent);
       table.cos.push_back(static_cast<float>(std::cos(angle)));
       table.sin.push_back(static_cast<float>(std::sin(angle)));
     }

@@ -91,6 +91,9 @@ TYPED_TEST(RopeCuda, RotatesByElementWhatIsNotAligned) {
     check(RopeCase<TypeParam>(33, 1, head_dim, 0), RopeDirection::kInverse);
   }
   check(RopeCase<TypeParam>(1025, 1, 6, 0), RopeDirection::kForward);
+  // Tokens that are aligned, of heads that are not: in 16-bit types, and in all of them.
+  check(RopeCase<TypeParam>(31, 4, 24, 0), RopeDirection::kForward);
+  check(RopeCase<TypeParam>(31, 4, 6, 0), RopeDirection::kForward);
   check(RopeCase<TypeParam>(5, 29, 64, 1), RopeDirection::kForward);
 }
 

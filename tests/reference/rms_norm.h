@@ -1,4 +1,5 @@
-// RMSNorm of one vector, forward and backward, in double and without intermediate rounding.
+// RMSNorm of one vector, forward and backward, in double and without intermediate rounding. The
+// residual forms are these with the sum of two vectors as x, and with a gradient added to dx.
 #pragma once
 
 #include <cmath>
