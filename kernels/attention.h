@@ -38,14 +38,6 @@ struct AttentionSegment {
   int64_t num_k = 0;
 };
 
-namespace cpu {
-
-// Sets the rows of out that lie in a segment and, unless lse is null, their entries of
-// lse [num_heads, num_q_rows]: log(sum(exp(scores))), natural logarithm. T: float, bf16.
-template <typename T>
-void attention_forward(const T* q, const T* k, const T* v, const AttentionShape& shape,
-                       std::span<const AttentionSegment> segments, T* out, float* lse);
-
 // What the forward pass read and wrote.
 template <typename T>
 struct AttentionSaved {
@@ -67,6 +59,14 @@ struct AttentionGradients {
   int64_t dk_stride = 0;
   int64_t dv_stride = 0;
 };
+
+namespace cpu {
+
+// Sets the rows of out that lie in a segment and, unless lse is null, their entries of
+// lse [num_heads, num_q_rows]: log(sum(exp(scores))), natural logarithm. T: float, bf16.
+template <typename T>
+void attention_forward(const T* q, const T* k, const T* v, const AttentionShape& shape,
+                       std::span<const AttentionSegment> segments, T* out, float* lse);
 
 // Floats that attention_backward needs as workspace (at least 1 row of statistics a head; bf16 also
 // accumulates dq, dk and dv there).

@@ -70,6 +70,50 @@ def make_adapter(path):
     model.save_pretrained(path)
 
 
+class WideProduct(torch.autograd.Function):
+    """a b' of bf16 matrices: multiplied and added in fp32, rounded once, in both directions."""
+
+    @staticmethod
+    def forward(ctx, a, b):
+        ctx.save_for_backward(a, b)
+        return (a.float() @ b.float().mT).bfloat16()
+
+    @staticmethod
+    def backward(ctx, grad):
+        a, b = ctx.saved_tensors
+        wide = grad.float()
+        rows = wide.reshape(-1, wide.shape[-1]).mT
+        return ((wide @ b.float()).bfloat16() if ctx.needs_input_grad[0] else None,
+                (rows @ a.float().reshape(-1, a.shape[-1])).bfloat16() if ctx.needs_input_grad[1] else None)
+
+
+def widen_bf16_products():
+    """On a CPU without AVX512-bf16 torch multiplies bf16 matrices at 1 to 17 GFLOP/s; a hundred steps would take hours.
+    A product in fp32 that is rounded once is what a bf16 GEMM with fp32 accumulation gives, sums in another order."""
+    linear, matmul = torch.nn.functional.linear, torch.matmul
+
+    def cast(*tensors):
+        if torch.is_autocast_enabled("cpu"):
+            return tuple(tensor.bfloat16() for tensor in tensors)
+        return tensors
+
+    def wide_linear(x, weight, bias=None):
+        x, weight = cast(x, weight)
+        if x.dtype != torch.bfloat16:
+            return linear(x, weight, bias)
+        with torch.autocast("cpu", enabled=False):
+            y = WideProduct.apply(x, weight)
+            return y if bias is None else y + bias.bfloat16()
+
+    def wide_matmul(a, b, **options):
+        if a.dtype != torch.bfloat16 or b.dim() != 2 or options:
+            return matmul(a, b, **options)
+        with torch.autocast("cpu", enabled=False):
+            return WideProduct.apply(a, b.mT)
+
+    torch.nn.functional.linear, torch.matmul = wide_linear, wide_matmul
+
+
 def exact_loss(logits, ids):
     """Cross-entropy in double. torch's fp32 one over 49,152 classes is off by 3e-6, always to the same side, and its
     gradient by up to 3e-4 of a tensor's norm (against the whole model in double); that would hide what is compared."""
@@ -289,6 +333,9 @@ def main():
         for base in arguments.bases:
             out = compare_training(report, work, base, torch.float32, adapter, 2, 64, arguments.steps)
         if arguments.bf16_steps:
+            if "avx512_bf16" not in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8"):
+                widen_bf16_products()
+                print("\n(no AVX512-bf16: the reference's bf16 products are made in fp32 and rounded once)")
             compare_training(report, work, "nf4", torch.bfloat16, adapter, 2, 32, arguments.bf16_steps)
         if out:
             compare_adapter(report, work, out)
