@@ -17,7 +17,7 @@ Evaluation evaluate(const model::Transformer& model, std::span<const data::Examp
       result.complete = false;
       break;
     }
-    loss_sum += model.loss(batch);
+    loss_sum += model.loss(batch).item<double>();
     result.tokens += batch.num_supervised();
   }
   if (result.tokens > 0) result.loss = loss_sum / static_cast<double>(result.tokens);

@@ -87,6 +87,11 @@ model::AdapterOptions saved_adapter_options(const format::AdapterFolder& adapter
   return options;
 }
 
+int64_t memory_left() {
+  const memory::Counter& counter = memory::cpu_counter();
+  return counter.limit() - counter.usage().live;
+}
+
 }  // namespace
 
 BaseModel open_base_model(const RunConfig& config) {
@@ -165,11 +170,11 @@ void attach_saved_adapter(model::Transformer& model, const format::AdapterFolder
 }
 
 void use_resident_weights(model::Transformer& model) {
-  const memory::Counter& counter = memory::cpu_counter();
-  const int64_t left = counter.limit() - counter.usage().live;
   // The other half is for activations, logits and the key-value cache.
-  if (model.resident_bytes() <= left / 2) model.make_weights_resident();
+  if (model.resident_bytes() <= memory_left() / 2) model.make_weights_resident();
 }
+
+int64_t cache_budget() { return memory_left() / 2; }
 
 int64_t apply_machine_settings(const RunConfig& config) {
   if (config.device != "auto" && config.device != "cpu") {

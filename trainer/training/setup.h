@@ -53,6 +53,9 @@ void attach_saved_adapter(model::Transformer& model, const format::AdapterFolder
 // over.
 void use_resident_weights(model::Transformer& model);
 
+// Inference: what the key-value caches may take of the memory that is left now.
+int64_t cache_budget();
+
 // Installs the memory limit of the configuration (or what is free) and the number of threads;
 // returns the limit.
 int64_t apply_machine_settings(const RunConfig& config);
