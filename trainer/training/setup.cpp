@@ -4,9 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <thread>
 
 #include "base/config.h"
+#include "base/cores.h"
 #include "base/error.h"
 #include "base/units.h"
 #include "memory/counting_allocator.h"
@@ -180,8 +180,8 @@ int64_t apply_machine_settings(const RunConfig& config) {
   if (config.device != "auto" && config.device != "cpu") {
     refuse(fmt::format("device {} is not supported yet", config.device), "use device: cpu");
   }
-  const auto cores = static_cast<int64_t>(std::max(1U, std::thread::hardware_concurrency()));
-  at::set_num_threads(static_cast<int>(config.num_threads > 0 ? config.num_threads : cores));
+  const int64_t num_threads = config.num_threads > 0 ? config.num_threads : available_cores();
+  at::set_num_threads(static_cast<int>(num_threads));
   const int64_t available = memory::available_memory();
   if (config.memory_limit > available) {
     throw Error(ExitCode::kDoesNotFit,
