@@ -181,6 +181,16 @@ RunData load_run_data(const RunConfig& run, const text::Tokenizer& tokenizer,
   return data;
 }
 
+Dataset load_validation_data(const RunConfig& run, const text::Tokenizer& tokenizer,
+                             const text::ChatTemplate* chat_template, int64_t model_vocab_size) {
+  if (!run.test_datasets.empty()) {
+    return load_dataset(run.test_datasets, run, tokenizer, chat_template, model_vocab_size);
+  }
+  if (run.val_set_size <= 0.0) return {};
+  Dataset train = load_dataset(run.datasets, run, tokenizer, chat_template, model_vocab_size);
+  return split_validation(train, run.val_set_size, run.seed);
+}
+
 std::optional<text::ChatTemplate> load_chat_template(const RunConfig& run,
                                                      const std::filesystem::path& model_dir) {
   if (!has_chat(run.datasets) && !has_chat(run.test_datasets)) return std::nullopt;

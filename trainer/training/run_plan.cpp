@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
-#include <vector>
+
+#include "training/largest_batch.h"
 
 namespace rung::training {
 namespace {
@@ -28,25 +28,6 @@ int64_t choose_recompute(const RunConfig& config, const fit::StepShape& shape, i
   return num_blocks;
 }
 
-// Rows of one document each, full to the last token, every token learnt: no packing makes a larger
-// micro-batch. Rows that the data cannot fill are left out.
-data::MicroBatch full_rows(const RunConfig& config, std::span<const data::Example> examples) {
-  int64_t tokens_left = 0;
-  for (const data::Example& example : examples) tokens_left += example.num_tokens();
-  data::Example row;
-  std::vector<data::Example> rows;
-  for (int64_t i = 0; i < config.micro_batch_size && tokens_left > 0; ++i) {
-    const int64_t length = std::min(config.sequence_len, tokens_left);
-    row.input_ids.assign(static_cast<size_t>(length), 0);
-    row.labels = row.input_ids;
-    rows.push_back(row);
-    tokens_left -= length;
-  }
-  std::vector<int64_t> all(rows.size());
-  std::iota(all.begin(), all.end(), int64_t{0});
-  return data::make_micro_batch(rows, all);
-}
-
 }  // namespace
 
 data::LoaderOptions loader_options(const RunConfig& config) {
@@ -56,24 +37,6 @@ data::LoaderOptions loader_options(const RunConfig& config) {
           .sample_packing = config.sample_packing,
           .shuffle = config.shuffle,
           .seed = config.seed};
-}
-
-data::StepBatch largest_step(const RunConfig& config, std::span<const data::Example> examples) {
-  if (config.sample_packing) return {.micro_batches = {full_rows(config, examples)}};
-  std::vector<int64_t> order(examples.size());
-  std::iota(order.begin(), order.end(), int64_t{0});
-  std::ranges::stable_sort(order, std::ranges::greater{}, [&](int64_t i) {
-    return examples[static_cast<size_t>(i)].num_tokens();
-  });
-  order.resize(std::min(order.size(), static_cast<size_t>(config.micro_batch_size)));
-  // Every token learnt: a shorter batch may learn more of its tokens than the longest examples do.
-  std::vector<data::Example> longest;
-  for (const int64_t i : order) {
-    longest.push_back(examples[static_cast<size_t>(i)]);
-    longest.back().labels = longest.back().input_ids;
-  }
-  std::iota(order.begin(), order.end(), int64_t{0});
-  return {.micro_batches = {data::make_micro_batch(longest, order)}};
 }
 
 RunPlan plan_run(const RunConfig& config, const format::ModelConfig& model,

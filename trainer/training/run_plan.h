@@ -23,10 +23,6 @@ struct RunPlan {
 
 data::LoaderOptions loader_options(const RunConfig& config);
 
-// The largest micro-batch that these options can make: with packing full rows, else the longest
-// examples.
-data::StepBatch largest_step(const RunConfig& config, std::span<const data::Example> examples);
-
 // Throws Error: kConfig where there are no steps to take, kDoesNotFit where a step does not fit
 // into memory_limit.
 RunPlan plan_run(const RunConfig& config, const format::ModelConfig& model,
