@@ -1,8 +1,12 @@
 #include "training/run_plan.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
+#include "base/error.h"
+#include "base/units.h"
 #include "training/largest_batch.h"
 
 namespace rung::training {
@@ -13,9 +17,9 @@ int64_t total_steps(const RunConfig& config, int64_t steps_in_epoch) {
   return static_cast<int64_t>(std::ceil(config.num_epochs * static_cast<double>(steps_in_epoch)));
 }
 
-int64_t choose_recompute(const RunConfig& config, const fit::StepShape& shape, int64_t limit) {
+int64_t choose_recompute(const Recompute& wanted, const fit::StepShape& shape, int64_t limit) {
   const int64_t num_blocks = shape.config.num_layers;
-  switch (config.gradient_checkpointing.mode) {
+  switch (wanted.mode) {
     case Recompute::Mode::kAuto:
       return fit::choose_num_recomputed(shape, limit);
     case Recompute::Mode::kAll:
@@ -23,12 +27,33 @@ int64_t choose_recompute(const RunConfig& config, const fit::StepShape& shape, i
     case Recompute::Mode::kNone:
       return 0;
     case Recompute::Mode::kBlocks:
-      return std::min(config.gradient_checkpointing.num_blocks, num_blocks);
+      return std::min(wanted.num_blocks, num_blocks);
   }
   return num_blocks;
 }
 
+// Where the user chose the number of recomputed blocks, it may be too small.
+void check_fits(const RunPlan& plan, const PlanRequest& request) {
+  if (plan.train_peak <= request.memory_limit) return;
+  throw Error(ExitCode::kDoesNotFit,
+              {.what = fmt::format("a training step with {} of {} blocks recomputed does not fit",
+                                   plan.num_recomputed, request.model.num_layers),
+               .got = format_bytes(plan.train_peak),
+               .expected = fmt::format("at most {} (memory_limit, or what is free)",
+                                       format_bytes(request.memory_limit)),
+               .hint = "set gradient_checkpointing: auto, or lower micro_batch_size or "
+                       "sequence_len"});
+}
+
 }  // namespace
+
+int64_t RunPlan::planned_peak() const { return std::max(train_peak, evaluation.peak); }
+
+std::map<std::string, int64_t> RunPlan::planned_by_phase() const {
+  std::map<std::string, int64_t> phases = {{"train", train_peak}};
+  if (evaluation.peak > 0) phases["eval"] = evaluation.peak;
+  return phases;
+}
 
 data::LoaderOptions loader_options(const RunConfig& config) {
   return {.sequence_len = config.sequence_len,
@@ -39,22 +64,29 @@ data::LoaderOptions loader_options(const RunConfig& config) {
           .seed = config.seed};
 }
 
-RunPlan plan_run(const RunConfig& config, const format::ModelConfig& model,
-                 const model::AdapterOptions& adapter, std::span<const data::Example> examples,
-                 int64_t memory_limit) {
+RunPlan plan_run(const PlanRequest& request) {
+  const RunConfig& config = request.config;
   RunPlan plan;
-  plan.steps_in_epoch = data::Loader(examples, loader_options(config)).steps_in_epoch(0);
+  plan.steps_in_epoch = data::Loader(request.examples, loader_options(config)).steps_in_epoch(0);
   plan.total_steps = total_steps(config, plan.steps_in_epoch);
   plan.schedule = {.kind = config.lr_scheduler,
                    .peak = config.learning_rate,
                    .warmup_steps = step::warmup_steps(config, plan.total_steps),
                    .total_steps = plan.total_steps};
-  const fit::StepShape shape{.config = model,
-                             .model = model_options(config, model),
-                             .adapter = adapter,
-                             .batch = largest_step(config, examples)};
-  plan.num_recomputed = choose_recompute(config, shape, memory_limit);
-  plan.planned_peak = fit::step_memory(shape, plan.num_recomputed).peak;
+  const fit::StepShape shape{.config = request.model,
+                             .model = model_options(config, request.model),
+                             .adapter = request.adapter,
+                             .batch = largest_step(config, request.examples)};
+  plan.num_recomputed =
+      choose_recompute(config.gradient_checkpointing, shape, request.memory_limit);
+  plan.train_peak = fit::step_memory(shape, plan.num_recomputed).peak;
+  check_fits(plan, request);
+  plan.evaluation = plan_evaluation({.config = config,
+                                     .model = request.model,
+                                     .adapter = request.adapter,
+                                     .beside = fit::Beside::kOptimizer,
+                                     .examples = request.validation,
+                                     .limit = request.memory_limit});
   return plan;
 }
 
