@@ -228,8 +228,28 @@ TEST(Override, ReachesIntoLists) {
   EXPECT_EQ(config.roles_to_train, (std::vector<std::string>{"assistant", "tool"}));
 }
 
-TEST(Override, AnEmptyValueRestoresTheDefault) {
-  EXPECT_EQ(load_with("lora_r: 16\n", {"lora_r="}).config.lora_r, 8);
+TEST(Override, NullRestoresTheDefault) {
+  for (const char* null : {"lora_r=null", "lora_r=~"}) {
+    const LoadedConfig loaded = load_with("lora_r: 16\n", {null});
+    EXPECT_EQ(loaded.config.lora_r, 8) << null;
+    EXPECT_FALSE(loaded.explicit_keys.contains("lora_r")) << null;
+  }
+}
+
+TEST(Override, AnEmptyValueIsRefused) {
+  for (const std::string key : {"lora_r", "chat_template", "datasets.0.path", "bf16"}) {
+    for (const std::string value : {"", " ", "\t\n", " # x"}) {
+      expect_override_refused(
+          key + "=" + value,
+          key + " is set to nothing: expected key=value; for the default write " + key + "=null");
+    }
+  }
+}
+
+TEST(Override, TheEmptyTextCanBeSaid) {
+  EXPECT_EQ(
+      load_with("chat_template: tokenizer_default\n", {"chat_template=\"\""}).config.chat_template,
+      "");
 }
 
 TEST(Override, ErrorsQuoteIt) {

@@ -54,26 +54,36 @@ TEST(MetricsWriter, FullDiskIsDamaged) {
   });
 }
 
-TEST(TruncateAfterStep, DropsLaterRowsOnly) {
+TEST(TruncateMetrics, DropsLaterRowsOnly) {
   const TempDir dir;
   dir.write("m.jsonl",
             "{\"kind\":\"start\"}\n{\"step\":1}\n{\"step\":2}\n{\"kind\":\"eval\",\"step\":2}\n"
             "{\"step\":3}\n");
-  truncate_after_step(dir / "m.jsonl", 2);
+  truncate_metrics(dir / "m.jsonl", {.step = 2, .evaluated_step = 2});
   EXPECT_EQ(dir.read("m.jsonl"),
             "{\"kind\":\"start\"}\n{\"step\":1}\n{\"step\":2}\n{\"kind\":\"eval\",\"step\":2}\n");
 }
 
-TEST(TruncateAfterStep, DropsTornLines) {
+TEST(TruncateMetrics, DropsAnEvaluationThatTheCheckpointDoesNotKnow) {
+  const TempDir dir;
+  dir.write("m.jsonl",
+            "{\"kind\":\"eval\",\"step\":1}\n{\"kind\":\"train\",\"step\":2}\n"
+            "{\"kind\":\"eval\",\"step\":2}\n");
+  truncate_metrics(dir / "m.jsonl", {.step = 2, .evaluated_step = 1});
+  EXPECT_EQ(dir.read("m.jsonl"),
+            "{\"kind\":\"eval\",\"step\":1}\n{\"kind\":\"train\",\"step\":2}\n");
+}
+
+TEST(TruncateMetrics, DropsTornLines) {
   const TempDir dir;
   dir.write("m.jsonl", "{\"step\":1}\n{\"st\n{\"step\":2}\n{\"step\":2}");
-  truncate_after_step(dir / "m.jsonl", 5);
+  truncate_metrics(dir / "m.jsonl", {.step = 5, .evaluated_step = 5});
   EXPECT_EQ(dir.read("m.jsonl"), "{\"step\":1}\n{\"step\":2}\n");
 }
 
-TEST(TruncateAfterStep, AbsentFileStaysAbsent) {
+TEST(TruncateMetrics, AbsentFileStaysAbsent) {
   const TempDir dir;
-  truncate_after_step(dir / "m.jsonl", 5);
+  truncate_metrics(dir / "m.jsonl", {.step = 5, .evaluated_step = 5});
   EXPECT_FALSE(std::filesystem::exists(dir / "m.jsonl"));
 }
 

@@ -76,6 +76,8 @@ TEST(ConfigErrors, RefuseAWrongOverride) {
   for (const char* override : {"lora_r", "lora_r=zero", "no_such_key=1", "=1"}) {
     expect_failure(run_program(dir, {"train", "run.yaml", "--set", override}), 3, "");
   }
+  expect_failure(run_program(dir, {"train", "run.yaml", "--set", "lora_r="}), 3,
+                 "lora_r is set to nothing");
   EXPECT_FALSE(fs::exists(dir / "out"));
 }
 

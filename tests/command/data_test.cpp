@@ -89,6 +89,15 @@ TEST(RunData, TakesOverridesAsTheyAreWritten) {
   EXPECT_NE(output.find("\"train\":1,\"validation\":1"), std::string::npos) << output;
 }
 
+TEST(RunData, NotesASequenceLenBeyondTheModel) {
+  const Fixture fixture(kRecords);
+  ::testing::internal::CaptureStderr();
+  run({fixture.config, "--set", "sequence_len=65"});
+  EXPECT_NE(::testing::internal::GetCapturedStderr().find(
+                "note: sequence_len 65 is beyond the 64 positions"),
+            std::string::npos);
+}
+
 TEST(RunData, FailsOnABadLine) {
   const Fixture fixture("{\"text\":\"abc\"}\n{\"text\":\n");
   expect_error(ExitCode::kConfig, "data.jsonl:2:", [&] { run({fixture.config}); });

@@ -127,6 +127,25 @@ TEST(TrainProgram, RefusesToGoOnWithAnotherConfiguration) {
   EXPECT_NE(result.err.find("--resume never"), std::string::npos);
 }
 
+TEST(TrainProgram, RefusesToGoOnOverOtherData) {
+  const ProgramFolder dir;
+  run_program(dir, {"train", "run.yaml"});
+  const std::string chats = dir.read("train.jsonl");
+  dir.write("train.jsonl", chats.substr(chats.find('\n') + 1));
+  expect_failure(run_program(dir, {"train", "run.yaml"}), 3,
+                 "output_dir holds a run with other inputs: got other contents of datasets.0 "
+                 "(train.jsonl)");
+  dir.write("train.jsonl", chats);
+  EXPECT_EQ(run_program(dir, {"train", "run.yaml"}).code, 0);
+}
+
+TEST(TrainProgram, RefusesToGoOnWithAnotherChatTemplate) {
+  const ProgramFolder dir;
+  run_program(dir, {"train", "run.yaml"});
+  dir.write("model/chat_template.jinja", rung::testing::kTinyChatTemplate + std::string("\n "));
+  expect_failure(run_program(dir, {"train", "run.yaml"}), 3, "other contents of chat_template");
+}
+
 TEST(TrainProgram, StartsAnewWhereAskedTo) {
   const ProgramFolder dir;
   run_program(dir, {"train", "run.yaml"});

@@ -215,6 +215,35 @@ TEST(LoadRunData, PrefersTestDatasets) {
   EXPECT_EQ(data.validation.examples.size(), 2u);
 }
 
+TEST(LoadValidationData, ReadsNoTrainingDataWhereThereAreTestDatasets) {
+  Fixture fixture;
+  fixture.run.test_datasets = {fixture.add("test.jsonl", numbered(2))};
+  fixture.run.datasets.clear();
+  fixture.add("train.jsonl", "not JSON\n");
+  fixture.run.datasets.push_back({.path = fixture.folder / "absent.jsonl"});
+  const Dataset validation =
+      load_validation_data(fixture.run, fixture.tokenizer, nullptr, kByteVocab);
+  EXPECT_EQ(validation.examples.size(), 2u);
+}
+
+TEST(LoadValidationData, TakesTheSplitOfTheRun) {
+  Fixture fixture;
+  fixture.add("train.jsonl", numbered(9));
+  fixture.run.val_set_size = 3;
+  const Dataset validation =
+      load_validation_data(fixture.run, fixture.tokenizer, nullptr, kByteVocab);
+  const RunData data = load_run_data(fixture.run, fixture.tokenizer, nullptr, kByteVocab);
+  EXPECT_EQ(first_ids(validation), first_ids(data.validation));
+  EXPECT_EQ(validation.report.kept, 3);
+}
+
+TEST(LoadValidationData, IsEmptyWhereNeitherIsConfigured) {
+  Fixture fixture;
+  fixture.add("train.jsonl", "not JSON\n");
+  EXPECT_TRUE(
+      load_validation_data(fixture.run, fixture.tokenizer, nullptr, kByteVocab).examples.empty());
+}
+
 TEST(LoadChatTemplate, LoadsNoneWhereNoneIsNeeded) {
   Fixture fixture;
   fixture.add("a.jsonl", numbered(1));

@@ -1,6 +1,7 @@
 // Whole training runs on the tiny model: what they leave behind, and how they end.
 #include "training/run.h"
 
+#include <ATen/ops/empty.h>
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>
 
@@ -107,8 +108,8 @@ TEST(Train, RecordsTheHashesOfItsInputsAndItsAdapter) {
   const TinyRun run;
   run.train();
   const Json hashes = run_record_of(run.config.output_dir)["hashes"];
-  const std::string data = run.config.datasets[0].path.string();
-  EXPECT_EQ(hashes[data], sha256_of_file(data));
+  EXPECT_EQ(hashes["datasets.0"], sha256_of_file(run.config.datasets[0].path));
+  EXPECT_EQ(hashes["base_model/config.json"], sha256_of_file(run.dir / "model/config.json"));
   EXPECT_EQ(hashes["adapter_model.safetensors"],
             sha256_of_file(run.config.output_dir / "adapter_model.safetensors"));
 }
@@ -119,6 +120,44 @@ TEST(Train, MeasuresWhatItPlanned) {
   const Json memory = run_record_of(run.config.output_dir)["memory"];
   EXPECT_LE(memory["by_phase"]["train"], memory["planned_peak"]);
   EXPECT_GE(memory["by_phase"]["train"].get<double>(), 0.8 * memory["planned_peak"].get<double>());
+  EXPECT_EQ(memory["planned_by_phase"], Json({{"train", memory["planned_peak"]}}));
+}
+
+// Holds all of its examples at a time, more than a step.
+struct EvaluatingRun : TinyRun {
+  EvaluatingRun() {
+    config.test_datasets = config.datasets;
+    config.eval_batch_size = 24;
+    config.gradient_checkpointing = {.mode = Recompute::Mode::kAll};
+  }
+  Json memory() const { return run_record_of(config.output_dir)["memory"]; }
+  double validation_loss() const { return rows_of_kind(config.output_dir, "eval").back()["loss"]; }
+};
+
+TEST(Train, PlansTheEvaluationToo) {
+  const EvaluatingRun run;
+  run.train();
+  const Json memory = run.memory();
+  const Json planned = memory["planned_by_phase"];
+  ASSERT_GT(planned["eval"], planned["train"]) << "the case is not one";
+  EXPECT_EQ(memory["planned_peak"], planned["eval"]);
+  EXPECT_LE(memory["by_phase"]["eval"], planned["eval"]);
+  // The plan has every token learnt, a third of these is not.
+  EXPECT_GE(memory["by_phase"]["eval"].get<double>(), 0.8 * planned["eval"].get<double>());
+}
+
+TEST(Train, EvaluatesFewerAtATimeWhereTheWantedNumberDoesNotFit) {
+  EvaluatingRun run;
+  WatchedLog roomy;
+  run.train(roomy);
+  EXPECT_FALSE(roomy.contains("at a time")) << roomy.text();
+  const double loss = run.validation_loss();
+  run.config.memory_limit = run.memory()["planned_by_phase"]["train"];
+  WatchedLog log;
+  EXPECT_EQ(run.train(log, {.mode = ResumeChoice::Mode::kNever}), ExitCode::kOk);
+  EXPECT_TRUE(log.contains("examples at a time, as 24 do not fit\n")) << log.text();
+  EXPECT_LE(run.memory()["planned_peak"], run.config.memory_limit);
+  EXPECT_NEAR(run.validation_loss(), loss, 1e-6 * loss);
 }
 
 TEST(Train, WritesBackItsWholeConfiguration) {
@@ -374,20 +413,30 @@ TEST(Train, RefusesAChoiceOfRecomputedBlocksThatCannotFit) {
                [&] { run.train({.mode = ResumeChoice::Mode::kNever}); });
 }
 
+// As if a library took more for itself inside an operator than the plan can know of.
 TEST(Train, RecordsRunningOutOfMemoryInAStep) {
   TinyRun run;
-  run.config.test_datasets = run.config.datasets;
-  run.config.eval_batch_size = 24;
   run.config.gradient_checkpointing = {.mode = Recompute::Mode::kAll};
   run.train();
-  const Json memory = run_record_of(run.config.output_dir)["memory"];
-  ASSERT_GT(memory["by_phase"]["eval"], memory["planned_peak"]) << "the case is not one";
-  run.config.memory_limit = memory["planned_peak"];
+  run.config.memory_limit = planned_peak(run);
+  const at::Tensor unplanned = at::empty({planned_peak(run) / 4}, at::TensorOptions(at::kByte));
   EXPECT_THROW(run.train({.mode = ResumeChoice::Mode::kNever}), c10::OutOfMemoryError);
   const Json record = run_record_of(run.config.output_dir);
   EXPECT_EQ(record["exit_code"], 4);
-  EXPECT_EQ(record["steps"], kTinySteps);
+  EXPECT_LT(record["steps"], kTinySteps);
   EXPECT_NE(record["exit_reason"].get<std::string>().find("out of memory"), std::string::npos);
+}
+
+TEST(Train, NotesASequenceLenBeyondTheModel) {
+  TinyRun run;
+  WatchedLog fits;
+  run.config.sequence_len = rung::testing::kTinyContext;
+  run.train(fits);
+  EXPECT_FALSE(fits.contains("note: ")) << fits.text();
+  run.config.sequence_len = rung::testing::kTinyContext + 1;
+  WatchedLog log;
+  run.train(log, {.mode = ResumeChoice::Mode::kNever});
+  EXPECT_TRUE(log.contains("note: sequence_len 129 is beyond the 128 positions")) << log.text();
 }
 
 TEST(Train, RefusesAMemoryLimitAboveWhatIsFree) {

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <utility>
 
 namespace rung {
@@ -52,6 +53,13 @@ ConfigNode* node_at(ConfigNode& node, std::span<const std::string> path, const s
   return node_at(node.find(path[0])->value, path.subspan(1), where);
 }
 
+// Whether the text of a value has nothing in it, or a comment alone: YAML reads that as null, and
+// so as "the default", which an unset variable of a script hardly means.
+bool is_blank(std::string_view text) {
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  return first == std::string_view::npos || text[first] == '#';
+}
+
 bool is_dataset_list(const std::string& key) { return key == "datasets" || key == "test_datasets"; }
 
 }  // namespace
@@ -64,7 +72,18 @@ void apply_override(ConfigNode& root, const std::string& override, SpellingRepor
         {.what = "an override has no value", .expected = "key=value", .where = where});
     return;
   }
-  std::vector<std::string> path = split_path(override.substr(0, equals));
+  const std::string key = override.substr(0, equals);
+  const std::string value = override.substr(equals + 1);
+  if (is_blank(value)) {
+    report.errors.add({.what = fmt::format("{} is set to nothing", key),
+                       .expected = "key=value",
+                       .hint = fmt::format("for the default write {0}=null, for the empty text "
+                                           "{0}='\"\"'",
+                                           key),
+                       .where = where});
+    return;
+  }
+  std::vector<std::string> path = split_path(key);
   path[0] = canonical_run_key(path[0]);
 
   // The last key of the path and its value as a mapping of one entry, to rename it like those of
@@ -73,11 +92,11 @@ void apply_override(ConfigNode& root, const std::string& override, SpellingRepor
   path.pop_back();
   ConfigNode leaf;
   leaf.kind = ConfigNode::Kind::kMap;
-  leaf.entries.push_back({.key = last,
-                          .value = parse_config_text(override.substr(equals + 1), where,
-                                                     LineNumbers::kHidden, report.errors),
-                          .spelling = last,
-                          .where = where});
+  leaf.entries.push_back(
+      {.key = last,
+       .value = parse_config_text(value, where, LineNumbers::kHidden, report.errors),
+       .spelling = last,
+       .where = where});
   leaf.entries[0].value.where = where;
   if (path.empty()) {
     canonicalize_run_keys(leaf, report);
@@ -91,9 +110,8 @@ void apply_override(ConfigNode& root, const std::string& override, SpellingRepor
     full_path.push_back(entry.key);
     ConfigNode* target = node_at(root, full_path, where);
     if (target == nullptr) {
-      report.errors.add({.what = fmt::format("there is no place {} in the configuration",
-                                             override.substr(0, equals)),
-                         .where = where});
+      report.errors.add(
+          {.what = fmt::format("there is no place {} in the configuration", key), .where = where});
       continue;
     }
     *target = std::move(entry.value);

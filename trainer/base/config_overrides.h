@@ -10,6 +10,7 @@ namespace rung {
 
 // Applies `override` ("key=value", value in YAML) to `root`, whose keys are canonical. The key may
 // be an alias or a dotted path ("datasets.0.path"); the index behind a list's last appends to it.
+// `null` restores the default; an empty value is an error.
 void apply_override(ConfigNode& root, const std::string& override, SpellingReport report);
 
 }  // namespace rung

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <fstream>
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -37,13 +36,14 @@ off_t end_of_last_line(const FileDescriptor& file, const std::filesystem::path& 
   return 0;
 }
 
-// The "step" of a row, -1 where it has none; nothing where the line is no JSON object.
-std::optional<int64_t> step_of(const std::string& line) {
-  if (line.size() > kMaxRowBytes) return std::nullopt;
+bool lies_behind(const std::string& line, const MetricsPosition& position) {
+  if (line.size() > kMaxRowBytes) return false;
   const Json row = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (!row.is_object()) return std::nullopt;
+  if (!row.is_object()) return false;
   const auto step = row.find("step");
-  return step != row.end() && step->is_number_integer() ? step->get<int64_t>() : -1;
+  if (step == row.end() || !step->is_number_integer()) return true;
+  const bool is_evaluation = row.value("kind", Json()) == "eval";
+  return *step <= (is_evaluation ? position.evaluated_step : position.step);
 }
 
 }  // namespace
@@ -63,7 +63,7 @@ void MetricsWriter::write(const Json& row) {
   write_all(file_, line, path_);
 }
 
-void truncate_after_step(const std::filesystem::path& path, int64_t step) {
+void truncate_metrics(const std::filesystem::path& path, const MetricsPosition& position) {
   std::ifstream input(path, std::ios::binary);
   if (!input) return;
   StagedFile staged(path);
@@ -71,8 +71,7 @@ void truncate_after_step(const std::filesystem::path& path, int64_t step) {
   std::string line;
   while (std::getline(input, line)) {
     const bool is_torn = input.eof();  // no newline behind it
-    const std::optional<int64_t> row_step = step_of(line);
-    if (!is_torn && row_step && *row_step <= step) output << line << '\n';
+    if (!is_torn && lies_behind(line, position)) output << line << '\n';
   }
   if (!output.flush()) throw_disk_error("the file cannot be written", path);
   output.close();

@@ -26,8 +26,16 @@ class MetricsWriter {
   FileDescriptor file_;
 };
 
-// Keeps the rows of steps up to `step` (and rows without a "step"); a resume from `step` writes the
-// later ones anew. Torn lines are dropped. Nothing happens where there is no file.
-void truncate_after_step(const std::filesystem::path& path, int64_t step);
+// What a checkpoint has behind it. The two differ where the process ended between the last step and
+// its evaluation.
+struct MetricsPosition {
+  int64_t step = 0;            // the last optimizer step
+  int64_t evaluated_step = 0;  // the last step with an evaluation
+};
+
+// Keeps the rows of evaluations ("kind": "eval") up to position.evaluated_step, other rows up to
+// position.step, and rows without a "step"; a resume from there writes the later ones anew. Torn
+// lines are dropped. Nothing happens where there is no file.
+void truncate_metrics(const std::filesystem::path& path, const MetricsPosition& position);
 
 }  // namespace rung

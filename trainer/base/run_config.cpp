@@ -231,7 +231,9 @@ RunFields machine_fields() {
        &RunConfig::memory_limit},
       {{.name = "device", .help = "where to compute; auto: the CPU, as cuda is not supported yet"},
        &RunConfig::device},
-      {{.name = "num_threads", .help = "threads of the CPU; 0: one a core", .range = {0, 4096}},
+      {{.name = "num_threads",
+        .help = "threads of the CPU; 0: one for each core that the process may use",
+        .range = {0, 4096}},
        &RunConfig::num_threads},
   };
 }

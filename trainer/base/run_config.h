@@ -100,7 +100,7 @@ struct RunConfig {
   Recompute gradient_checkpointing;
   int64_t memory_limit = 0;  // bytes; 0 = what the machine or its cgroup has left
   std::string device = "auto";
-  int64_t num_threads = 0;  // 0 = all cores
+  int64_t num_threads = 0;  // 0 = one for each core that the process may use
 
   // running
   int64_t eval_steps = 0;  // 0 = at the end only

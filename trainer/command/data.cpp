@@ -15,6 +15,7 @@
 #include "data/preview.h"
 #include "format/model_config.h"
 #include "format/model_folder.h"
+#include "training/setup.h"
 
 namespace rung::command {
 namespace {
@@ -84,7 +85,9 @@ int run_data(int argc, char** argv) {
   const RunConfig& run = loaded.config;
 
   const std::filesystem::path model = format::find_model_folder(run.base_model);
-  const int64_t vocab_size = format::read_model_config(model / "config.json").vocab_size;
+  const format::ModelConfig model_config = format::read_model_config(model / "config.json");
+  if (const auto note = training::context_note(run, model_config)) print_notes({*note});
+  const int64_t vocab_size = model_config.vocab_size;
   const text::Tokenizer tokenizer = text::Tokenizer::load(model);
   const auto chat_template = data::load_chat_template(run, model);
   const text::ChatTemplate* chat = chat_template ? &*chat_template : nullptr;

@@ -2,11 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+#include <vector>
+
 #include "base/config.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "command/command_line.h"
 #include "training/evaluation.h"
+#include "training/evaluation_plan.h"
 #include "training/setup.h"
 
 namespace rung::command {
@@ -14,14 +18,33 @@ namespace {
 
 std::vector<data::Example> evaluation_examples(const RunConfig& config,
                                                const training::BaseModel& base) {
-  data::RunData data = data::load_run_data(config, base.tokenizer,
-                                           base.chat_template ? &*base.chat_template : nullptr,
-                                           base.folder.config().vocab_size);
-  if (data.validation.examples.empty()) {
+  data::Dataset validation = data::load_validation_data(
+      config, base.tokenizer, base.chat_template ? &*base.chat_template : nullptr,
+      base.folder.config().vocab_size);
+  if (validation.examples.empty()) {
     throw Error(ExitCode::kConfig, {.what = "there is nothing to evaluate on",
                                     .hint = "set test_datasets or val_set_size"});
   }
-  return std::move(data.validation.examples);
+  return std::move(validation.examples);
+}
+
+// Loads the model and evaluates it, or it with `adapter`, in batches that fit into `limit` bytes.
+training::Evaluation evaluate(const RunConfig& config, const training::BaseModel& base,
+                              const std::optional<format::AdapterFolder>& adapter, int64_t limit) {
+  const format::ModelConfig& model_config = base.folder.config();
+  const std::vector<data::Example> examples = evaluation_examples(config, base);
+  training::EvaluationRequest request{
+      .config = config, .model = model_config, .examples = examples, .limit = limit};
+  if (adapter) request.adapter = training::saved_adapter_options(*adapter);
+  const training::EvaluationPlan plan = training::plan_evaluation(request);
+  if (const auto note = plan.note()) print_notes({*note});
+
+  model::Transformer model(model_config, &base.folder,
+                           training::model_options(config, model_config));
+  if (adapter) training::attach_saved_adapter(model, *adapter);
+  // Instead of dequantising them in every batch, where that does not cost the batch its room.
+  if (plan.peak + model.resident_bytes() <= limit) model.make_weights_resident();
+  return training::evaluate(model, examples, plan.batch_size);
 }
 
 }  // namespace
@@ -47,19 +70,14 @@ int run_eval(int argc, char** argv) {
       load_run_config(required(*parsed, "config", "eval"), repeated(*parsed, "set"));
   print_notes(loaded.notes);
   const RunConfig& config = loaded.config;
-  training::apply_machine_settings(config);
+  const int64_t limit = training::apply_machine_settings(config);
   const training::BaseModel base = training::open_base_model(config);
-  const std::vector<data::Example> examples = evaluation_examples(config, base);
-  model::Transformer model(base.folder.config(), &base.folder,
-                           training::model_options(config, base.folder.config()));
+  if (const auto note = training::context_note(config, base.folder.config())) print_notes({*note});
+  std::optional<format::AdapterFolder> adapter;
   if (parsed->count("adapter") > 0) {
-    training::attach_saved_adapter(model,
-                                   format::read_adapter((*parsed)["adapter"].as<std::string>()));
+    adapter = format::read_adapter((*parsed)["adapter"].as<std::string>());
   }
-  training::use_resident_weights(model);
-  const int64_t batch_size =
-      config.eval_batch_size > 0 ? config.eval_batch_size : config.micro_batch_size;
-  const training::Evaluation result = training::evaluate(model, examples, batch_size);
+  const training::Evaluation result = evaluate(config, base, adapter, limit);
   if (parsed->count("json") > 0) {
     const Json json = {
         {"loss", result.loss}, {"perplexity", result.perplexity}, {"tokens", result.tokens}};

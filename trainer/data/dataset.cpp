@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
-#include <thread>
 #include <utility>
 
+#include "base/cores.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/random.h"
@@ -20,8 +20,7 @@ constexpr size_t kBatchRecords = 1024;            // parsed at a time; bounds th
 constexpr size_t kBatchBytes = size_t{32} << 20;  // likewise, for long records
 
 int64_t resolve_threads(int64_t num_threads) {
-  if (num_threads > 0) return num_threads;
-  return std::max(1u, std::thread::hardware_concurrency());
+  return num_threads > 0 ? num_threads : available_cores();
 }
 
 [[noreturn]] void refuse_length(const Example& example, int64_t sequence_len) {
@@ -180,6 +179,16 @@ RunData load_run_data(const RunConfig& run, const text::Tokenizer& tokenizer,
     data.validation = split_validation(data.train, run.val_set_size, run.seed);
   }
   return data;
+}
+
+Dataset load_validation_data(const RunConfig& run, const text::Tokenizer& tokenizer,
+                             const text::ChatTemplate* chat_template, int64_t model_vocab_size) {
+  if (!run.test_datasets.empty()) {
+    return load_dataset(run.test_datasets, run, tokenizer, chat_template, model_vocab_size);
+  }
+  if (run.val_set_size <= 0.0) return {};
+  Dataset train = load_dataset(run.datasets, run, tokenizer, chat_template, model_vocab_size);
+  return split_validation(train, run.val_set_size, run.seed);
 }
 
 std::optional<text::ChatTemplate> load_chat_template(const RunConfig& run,

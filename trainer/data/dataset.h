@@ -54,6 +54,10 @@ struct RunData {
 RunData load_run_data(const RunConfig& run, const text::Tokenizer& tokenizer,
                       const text::ChatTemplate* chat_template, int64_t model_vocab_size);
 
+// The validation part alone; the training data are read only where it is a part of them.
+Dataset load_validation_data(const RunConfig& run, const text::Tokenizer& tokenizer,
+                             const text::ChatTemplate* chat_template, int64_t model_vocab_size);
+
 // The template that the configuration asks for: chat_template_jinja (the text, or a path to a
 // .jinja file), else the model's own. Nothing where no data set is of type chat_template.
 std::optional<text::ChatTemplate> load_chat_template(const RunConfig& run,

@@ -3,11 +3,13 @@
 
 #include <cstdint>
 
+#include "base/cgroup.h"
+
 namespace rung::memory {
 
 // Bytes that can still be taken: MemAvailable of /proc/meminfo, or what the process's cgroup (v2 or
 // v1) has left where that is less.
-int64_t available_memory();
+int64_t available_memory(const KernelFolders& folders = {});
 
 // Largest resident size of this process so far, in bytes (VmHWM).
 int64_t process_peak();

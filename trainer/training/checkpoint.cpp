@@ -144,6 +144,7 @@ void save_checkpoint(const fs::path& output_dir, const CheckpointContents& conte
   write_moments(staged.path() / "optimizer.safetensors", contents.adapter, contents.optimizer);
   publish_file(staged.path() / "state.json", to_json(contents.state).dump(2) + "\n");
   publish_file(staged.path() / "config.resolved.yaml", contents.resolved_config);
+  write_inputs(staged.path(), contents.inputs);
   staged.publish(OnExisting::kReplace);
   remove_superseded(output_dir, dir, keep_at_most);
 }

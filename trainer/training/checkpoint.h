@@ -9,7 +9,9 @@
 //
 //   state.json: TrainerState
 //
-//   config.resolved.yaml: the configuration it belongs to
+//   config.resolved.yaml: the configuration of its run
+//
+//   inputs.json: hashes of what its run reads (training/run_inputs.h)
 //
 // Dropout masks, shuffling and initialisation are functions of the seed and these numbers, so no
 // generator is saved.
@@ -25,6 +27,7 @@
 #include "format/adapter.h"
 #include "model/adapter.h"
 #include "step/optimizer.h"
+#include "training/run_inputs.h"
 
 namespace rung::training {
 
@@ -46,6 +49,7 @@ struct CheckpointContents {
   const step::Optimizer& optimizer;
   const TrainerState& state;
   std::string resolved_config;  // YAML
+  const InputHashes& inputs;
 };
 
 std::filesystem::path checkpoint_dir(const std::filesystem::path& output_dir, int64_t step);

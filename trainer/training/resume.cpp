@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/publish.h"
 #include "training/checkpoint.h"
+#include "training/run_inputs.h"
 #include "training/run_record.h"
 
 namespace rung::training {
@@ -25,29 +26,68 @@ constexpr std::array<std::string_view, 10> kFreeKeys = {
     "output_dir",   "save_steps", "save_total_limit", "logging_steps",          "device",
     "memory_limit", "eval_steps", "eval_batch_size",  "gradient_checkpointing", "num_threads"};
 
+// What is compared by content (training/run_inputs.h) may lie elsewhere now.
+RunConfig without_paths(RunConfig config) {
+  config.base_model.clear();
+  config.lora_model_dir.clear();
+  config.chat_template_jinja.clear();
+  for (auto* datasets : {&config.datasets, &config.test_datasets}) {
+    for (DatasetConfig& dataset : *datasets) dataset.path.clear();
+  }
+  return config;
+}
+
 std::vector<std::string> binding_changes(const RunConfig& saved, const RunConfig& now) {
-  std::vector<std::string> changed = changed_keys(saved, now);
+  std::vector<std::string> changed = changed_keys(without_paths(saved), without_paths(now));
   std::erase_if(changed, [](const std::string& key) {
     return std::ranges::find(kFreeKeys, key) != kFreeKeys.end();
   });
   return changed;
 }
 
-// The configuration of the run that output_dir holds must be this one.
-void check_same_run(const fs::path& saved_config, const RunConfig& config) {
-  const RunConfig saved = load_run_config(saved_config, {}).config;
-  const std::vector<std::string> changed = binding_changes(saved, config);
-  if (changed.empty()) return;
-  throw Error(ExitCode::kConfig,
-              {.what = "output_dir holds a run with another configuration",
-               .got = fmt::format("other values of {}", fmt::join(changed, ", ")),
-               .hint = "restore them, choose another output_dir, or start anew with --resume never",
-               .where = config.output_dir.string()});
-}
+// Compares what is found with the run that is asked for.
+class SameRun {
+ public:
+  explicit SameRun(const RunConfig& config) : config_(config) {}
 
+  // `owner`: the folder that the messages speak of.
+  void check_config(const fs::path& saved_config, const fs::path& owner) const {
+    const std::vector<std::string> changed =
+        binding_changes(load_run_config(saved_config, {}).config, config_);
+    if (!changed.empty()) refuse("another configuration", "other values of ", changed, owner);
+  }
+
+  void check_inputs(const InputHashes& saved, const fs::path& owner) {
+    if (!inputs_) inputs_ = hash_inputs(config_);
+    const std::vector<std::string> changed = changed_inputs(saved, *inputs_, config_);
+    if (!changed.empty()) refuse("other inputs", "other contents of ", changed, owner);
+  }
+
+  void check_checkpoint(const fs::path& checkpoint, const fs::path& owner) {
+    check_config(checkpoint / "config.resolved.yaml", owner);
+    check_inputs(read_inputs(checkpoint), owner);
+  }
+
+ private:
+  [[noreturn]] void refuse(const std::string& difference, const std::string& lead,
+                           const std::vector<std::string>& changed, const fs::path& owner) const {
+    const bool is_output = owner == config_.output_dir;
+    throw Error(
+        ExitCode::kConfig,
+        {.what = fmt::format("{} a run with {}",
+                             is_output ? "output_dir holds" : "the checkpoint is of", difference),
+         .got = fmt::format("{}{}", lead, fmt::join(changed, ", ")),
+         .hint = "restore them, choose another output_dir, or start anew with --resume never",
+         .where = owner.string()});
+  }
+
+  const RunConfig& config_;
+  std::optional<InputHashes> inputs_;  // hashed once, and only where there is something to compare
+};
+
+// The newest sound checkpoint; damaged ones are named on `log`.
 std::optional<fs::path> newest_sound(const fs::path& output_dir, std::ostream& log) {
-  const std::vector<fs::path> all = list_checkpoints(output_dir);
-  for (const fs::path& checkpoint : all) {
+  for (const fs::path& checkpoint : list_checkpoints(output_dir)) {
     try {
       verify_manifest(checkpoint);
       return checkpoint;
@@ -55,44 +95,66 @@ std::optional<fs::path> newest_sound(const fs::path& output_dir, std::ostream& l
       fmt::print(log, "warning: a checkpoint is passed over: {}\n", error.what());
     }
   }
-  if (all.empty()) return std::nullopt;
-  throw Error(ExitCode::kDamaged, {.what = "no checkpoint of this run is sound",
-                                   .hint = "remove the folder, or start anew with --resume never",
-                                   .where = (output_dir / "checkpoints").string()});
+  return std::nullopt;
+}
+
+StartingPoint resume_auto(const RunConfig& config, std::ostream& log) {
+  const fs::path& output_dir = config.output_dir;
+  SameRun same(config);
+  if (fs::exists(output_dir / "config.resolved.yaml")) {
+    same.check_config(output_dir / "config.resolved.yaml", output_dir);
+    if (const auto inputs = inputs_of_finished_run(output_dir)) {
+      same.check_inputs(*inputs, output_dir);
+      return {.finished = true};
+    }
+  }
+  const std::optional<fs::path> checkpoint = newest_sound(output_dir, log);
+  if (checkpoint) {
+    same.check_checkpoint(*checkpoint, output_dir);
+  } else if (!list_checkpoints(output_dir).empty()) {
+    throw Error(ExitCode::kDamaged, {.what = "no checkpoint of this run is sound",
+                                     .hint = "remove the folder, or start anew with --resume never",
+                                     .where = (output_dir / "checkpoints").string()});
+  }
+  return {.checkpoint = checkpoint};
+}
+
+StartingPoint resume_from(const fs::path& checkpoint, const RunConfig& config, std::ostream& log) {
+  if (!fs::exists(checkpoint)) {
+    throw Error(ExitCode::kConfig, {.what = "the checkpoint to resume from does not exist",
+                                    .where = checkpoint.string()});
+  }
+  verify_manifest(checkpoint);
+  SameRun same(config);
+  same.check_checkpoint(checkpoint, checkpoint);
+  // Its own checkpoints may be damaged, which is a reason to name one from elsewhere; but what is
+  // there must not be another run's.
+  const fs::path& output_dir = config.output_dir;
+  if (fs::exists(output_dir / "config.resolved.yaml")) {
+    same.check_config(output_dir / "config.resolved.yaml", output_dir);
+    if (const auto inputs = inputs_of_finished_run(output_dir)) {
+      same.check_inputs(*inputs, output_dir);
+    }
+  }
+  if (const auto newest = newest_sound(output_dir, log)) {
+    same.check_checkpoint(*newest, output_dir);
+  }
+  return {.checkpoint = checkpoint, .previous = StartingPoint::Previous::kRepeats};
 }
 
 }  // namespace
 
-void discard_previous_run(const fs::path& output_dir) {
-  // The configuration last: after a crash on the way it still says whose the rest is.
-  for (const char* name : {"adapter_model.safetensors", "adapter_config.json", "checkpoints",
-                           "metrics.jsonl", "run.json", "config.resolved.yaml"}) {
-    fs::remove_all(output_dir / name);
-  }
-}
-
 StartingPoint find_starting_point(const RunConfig& config, const ResumeChoice& choice,
                                   std::ostream& log) {
-  if (choice.mode == ResumeChoice::Mode::kNever) {
-    return {.discard_previous = true};
+  switch (choice.mode) {
+    case ResumeChoice::Mode::kNever:
+      return {.previous = StartingPoint::Previous::kDiscard};
+    case ResumeChoice::Mode::kFrom:
+      return resume_from(choice.checkpoint, config, log);
+    case ResumeChoice::Mode::kAuto:
+      break;
   }
-  if (choice.mode == ResumeChoice::Mode::kFrom) {
-    if (!fs::exists(choice.checkpoint)) {
-      throw Error(ExitCode::kConfig, {.what = "the checkpoint to resume from does not exist",
-                                      .where = choice.checkpoint.string()});
-    }
-    verify_manifest(choice.checkpoint);
-    check_same_run(choice.checkpoint / "config.resolved.yaml", config);
-    return {.checkpoint = choice.checkpoint};
-  }
-  const fs::path saved_config = config.output_dir / "config.resolved.yaml";
-  if (fs::exists(saved_config)) {
-    check_same_run(saved_config, config);
-    if (run_is_finished(config.output_dir)) return {.finished = true};
-  }
-  const std::optional<fs::path> checkpoint = newest_sound(config.output_dir, log);
-  if (checkpoint) check_same_run(*checkpoint / "config.resolved.yaml", config);
-  return {.checkpoint = checkpoint};
+  return resume_auto(config, log);
 }
 
 }  // namespace rung::training

@@ -18,21 +18,27 @@ struct ResumeChoice {
 };
 
 struct StartingPoint {
+  enum class Previous {
+    kGoesOn,   // the run in output_dir, if any, goes on
+    kRepeats,  // likewise, but what it did after `checkpoint` is done again
+    kDiscard,  // what an earlier run left is to be removed
+  };
   bool finished = false;                            // nothing is left to do
-  bool discard_previous = false;                    // what an earlier run left is to be removed
-  std::optional<std::filesystem::path> checkpoint;  // sound; resume from it
+  std::optional<std::filesystem::path> checkpoint;  // sound, of the same run; resume from it
+  Previous previous = Previous::kGoesOn;
 };
 
-// Looks at output_dir. auto: the newest sound checkpoint of a run with the same configuration
-// (where things are written and logged aside); damaged ones are named on `log` and passed over.
-// never: anew. Throws Error: kConfig naming the keys where output_dir holds a run of another
-// configuration, kDamaged where there are checkpoints but no sound one.
+// Looks at output_dir, and at the checkpoint where one is named.
+//
+// auto: the newest sound checkpoint of output_dir; damaged ones are named on `log` and passed over.
+//
+// a checkpoint: that one. never: anew.
+//
+// Whatever is resumed, and a run that output_dir holds, must be the same run: the same
+// configuration (where things are written and logged, and paths, aside) over the same inputs
+// (training/run_inputs.h). Throws Error: kConfig naming the keys and inputs that differ, kDamaged
+// where there are checkpoints but no sound one.
 StartingPoint find_starting_point(const RunConfig& config, const ResumeChoice& choice,
                                   std::ostream& log);
-
-// Removes adapter, checkpoints, metrics and records of an earlier run: the next resume, or a reader
-// of the folder, would take them for this run's. Called once the new run is known to be able to
-// start.
-void discard_previous_run(const std::filesystem::path& output_dir);
 
 }  // namespace rung::training

@@ -22,7 +22,7 @@ struct TrainRequest {
 // Trains and returns kOk, or kStopped after Ctrl-C or SIGTERM with a checkpoint saved. Progress
 // goes to `log`. Throws Error (kDiverged after max_skipped_steps non-finite steps in a row, and
 // what the parts throw) and c10::OutOfMemoryError; run.json says how it ended in every case after
-// the output folder was opened.
+// the output folder was found to be this run's.
 ExitCode train(const TrainRequest& request, std::ostream& log);
 
 }  // namespace rung::training

@@ -1,13 +1,14 @@
-// run.json: how a run ended, what it used, and with what it was made.
+// run.json: how a run ended, what it used, and with what it was made. There is none while it runs.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
+#include "training/run_inputs.h"
 
 namespace rung::training {
 
@@ -19,17 +20,20 @@ struct RunRecord {
   int64_t tokens = 0;
   double seconds = 0.0;      // training time, earlier processes of the run included
   int64_t memory_limit = 0;  // bytes, as everything below
-  int64_t planned_peak = 0;
+  int64_t planned_peak = 0;  // of all phases
+  std::map<std::string, int64_t> planned_by_phase;
   int64_t measured_peak = 0;  // of tensors
   std::map<std::string, int64_t> peak_by_phase;
-  std::map<std::string, std::string> hashes;  // SHA-256 of what was read and written
-  std::string config;                         // resolved YAML
+  InputHashes inputs;                          // what was read
+  std::map<std::string, std::string> outputs;  // SHA-256 of what was written, by file name
+  std::string config;                          // resolved YAML
 };
 
 // Publishes output_dir/run.json. The process's own peak and the versions are filled in here.
 void write_run_record(const std::filesystem::path& output_dir, const RunRecord& record);
 
-// Whether the run in output_dir ended with exit code 0 and its adapter is there.
-bool run_is_finished(const std::filesystem::path& output_dir);
+// The inputs of the run in output_dir, if it ended with exit code 0 and its adapter is there as it
+// was written; nothing otherwise.
+std::optional<InputHashes> inputs_of_finished_run(const std::filesystem::path& output_dir);
 
 }  // namespace rung::training

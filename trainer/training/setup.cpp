@@ -4,9 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <thread>
 
 #include "base/config.h"
+#include "base/cores.h"
 #include "base/error.h"
 #include "base/units.h"
 #include "memory/counting_allocator.h"
@@ -79,12 +79,9 @@ format::AdapterConfig fresh_adapter_config(const RunConfig& config,
   return adapter;
 }
 
-model::AdapterOptions saved_adapter_options(const format::AdapterFolder& adapter) {
-  model::AdapterOptions options{.r = adapter.config.r, .scaling = adapter.config.scaling()};
-  for (const format::AdapterTensor& tensor : adapter.tensors) {
-    options.modules.push_back(tensor.module);
-  }
-  return options;
+int64_t memory_left() {
+  const memory::Counter& counter = memory::cpu_counter();
+  return counter.limit() - counter.usage().live;
 }
 
 int64_t memory_left() {
@@ -111,6 +108,24 @@ model::ModelOptions model_options(const RunConfig& config, const format::ModelCo
   return {.compute = bf16 ? c10::kBFloat16 : c10::kFloat,
           .base = base_format(config, model),
           .max_positions = config.sequence_len};
+}
+
+std::optional<std::string> context_note(const RunConfig& config, const format::ModelConfig& model) {
+  const format::RopeConfig& rope = model.rope;
+  int64_t context = model.max_position_embeddings;
+  // Stretched positions: config.json may have the length from before.
+  if (rope.kind == format::RopeKind::kLinear) {
+    context = static_cast<int64_t>(static_cast<double>(context) * rope.factor);
+  } else if (rope.kind == format::RopeKind::kYarn) {
+    context = std::max(
+        context, static_cast<int64_t>(static_cast<double>(rope.original_max_position_embeddings) *
+                                      rope.factor));
+  }
+  if (config.sequence_len <= context) return std::nullopt;
+  return fmt::format(
+      "sequence_len {} is beyond the {} positions that the model was made for "
+      "(max_position_embeddings); longer examples may be learnt badly",
+      config.sequence_len, context);
 }
 
 RunConfig with_starting_adapter(RunConfig config, const std::set<std::string>& explicit_keys) {
@@ -164,6 +179,14 @@ void attach_adapter(model::Transformer& model, const AdapterPlan& plan, const Ru
   }
 }
 
+model::AdapterOptions saved_adapter_options(const format::AdapterFolder& adapter) {
+  model::AdapterOptions options{.r = adapter.config.r, .scaling = adapter.config.scaling()};
+  for (const format::AdapterTensor& tensor : adapter.tensors) {
+    options.modules.push_back(tensor.module);
+  }
+  return options;
+}
+
 void attach_saved_adapter(model::Transformer& model, const format::AdapterFolder& adapter) {
   model.add_adapter(saved_adapter_options(adapter));
   model.adapter().assign(adapter);
@@ -180,8 +203,8 @@ int64_t apply_machine_settings(const RunConfig& config) {
   if (config.device != "auto" && config.device != "cpu") {
     refuse(fmt::format("device {} is not supported yet", config.device), "use device: cpu");
   }
-  const auto cores = static_cast<int64_t>(std::max(1U, std::thread::hardware_concurrency()));
-  at::set_num_threads(static_cast<int>(config.num_threads > 0 ? config.num_threads : cores));
+  const int64_t num_threads = config.num_threads > 0 ? config.num_threads : available_cores();
+  at::set_num_threads(static_cast<int>(num_threads));
   const int64_t available = memory::available_memory();
   if (config.memory_limit > available) {
     throw Error(ExitCode::kDoesNotFit,

@@ -34,6 +34,9 @@ model::ModelOptions model_options(const RunConfig& config, const format::ModelCo
 // named. Throws Error kConfig where one of `explicit_keys` (what the user set) says otherwise.
 RunConfig with_starting_adapter(RunConfig config, const std::set<std::string>& explicit_keys);
 
+// A line for the user where sequence_len is beyond the positions that the model was made for.
+std::optional<std::string> context_note(const RunConfig& config, const format::ModelConfig& model);
+
 // Rank, scaling, targets: from the configuration, or from the adapter in lora_model_dir.
 struct AdapterPlan {
   format::AdapterConfig config;  // as it will be written
@@ -45,6 +48,9 @@ AdapterPlan plan_adapter(const RunConfig& config, const format::ModelConfig& mod
 
 // Gives `model` the planned adapter: freshly initialised, or a copy of the one to start from.
 void attach_adapter(model::Transformer& model, const AdapterPlan& plan, const RunConfig& config);
+
+// What a saved adapter asks of a model that is only read.
+model::AdapterOptions saved_adapter_options(const format::AdapterFolder& adapter);
 
 // A saved adapter on a model that is only read: for evaluation, generation and merging.
 void attach_saved_adapter(model::Transformer& model, const format::AdapterFolder& adapter);

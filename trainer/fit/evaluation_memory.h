@@ -1,0 +1,27 @@
+// What an evaluation takes, found by running one of its batches on the meta device.
+#pragma once
+
+#include <optional>
+
+#include "data/loader.h"
+#include "format/model_config.h"
+#include "memory/counter.h"
+#include "model/transformer.h"
+
+namespace rung::fit {
+
+// What is in memory beside the model while it is evaluated.
+enum class Beside { kNothing, kOptimizer };
+
+struct EvaluationShape {
+  format::ModelConfig config;
+  model::ModelOptions model;                     // its device is ignored
+  std::optional<model::AdapterOptions> adapter;  // absent: the base model alone
+  Beside beside = Beside::kNothing;
+  data::MicroBatch batch;  // the largest; token values are not looked at
+};
+
+// Peak of tensor bytes, from an empty process to the end of the batch.
+memory::Usage evaluation_memory(const EvaluationShape& shape);
+
+}  // namespace rung::fit

@@ -1,0 +1,38 @@
+// How many examples an evaluation holds at a time: as many as asked for, or fewer where these do
+// not fit. Its figures are the same up to the order of a sum, so that nobody has to choose.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/run_config.h"
+#include "data/example.h"
+#include "fit/evaluation_memory.h"
+
+namespace rung::training {
+
+struct EvaluationRequest {
+  const RunConfig& config;
+  const format::ModelConfig& model;
+  std::optional<model::AdapterOptions> adapter;  // absent: the base model alone
+  fit::Beside beside = fit::Beside::kNothing;
+  std::span<const data::Example> examples;
+  int64_t limit = 0;  // bytes
+};
+
+struct EvaluationPlan {
+  int64_t wanted_batch_size = 0;  // eval_batch_size, else micro_batch_size
+  int64_t batch_size = 0;         // examples at a time; at most as many as wanted
+  int64_t peak = 0;               // bytes of tensors in the largest batch; 0 without examples
+
+  // One line where the wanted size does not fit.
+  std::optional<std::string> note() const;
+};
+
+// The largest batch size up to the wanted one whose peak stays within the limit. Throws Error
+// kDoesNotFit where one example at a time does not.
+EvaluationPlan plan_evaluation(const EvaluationRequest& request);
+
+}  // namespace rung::training

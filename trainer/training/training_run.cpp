@@ -1,0 +1,270 @@
+#include "training/training_run.h"
+
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "job/stop_signal.h"
+#include "memory/counting_allocator.h"
+#include "memory/system_memory.h"
+#include "training/evaluation.h"
+#include "training/output_folder.h"
+#include "training/run_summary.h"
+
+namespace rung::training {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+}  // namespace
+
+TrainingRun::TrainingRun(const RunConfig& config, const StartingPoint& start, int64_t memory_limit,
+                         const RunReport& report)
+    : config_(config),
+      peaks_(report.peaks),
+      record_(report.record),
+      log_(report.log),
+      base_(open_base_model(config)),
+      data_(data::load_run_data(config, base_.tokenizer,
+                                base_.chat_template ? &*base_.chat_template : nullptr,
+                                base_.folder.config().vocab_size)),
+      adapter_plan_(plan_adapter(config, base_.folder.config())),
+      plan_(plan_run({.config = config,
+                      .model = base_.folder.config(),
+                      .adapter = adapter_plan_.options,
+                      .examples = data_.train.examples,
+                      .validation = data_.validation.examples,
+                      .memory_limit = memory_limit})),
+      inputs_(hash_inputs(config)),
+      model_(load_model(config, base_, adapter_plan_)),
+      optimizer_(model_.adapter().parameters(), {.beta1 = config.adam_beta1,
+                                                 .beta2 = config.adam_beta2,
+                                                 .epsilon = config.adam_epsilon,
+                                                 .weight_decay = config.weight_decay}),
+      loader_(data_.train.examples, loader_options(config)) {
+  record_plan();
+  say_notes();
+  take_over(start);
+  metrics_.emplace(config.output_dir / "metrics.jsonl");
+  say_plan(memory_limit);
+}
+
+model::Transformer TrainingRun::load_model(const RunConfig& config, const BaseModel& base,
+                                           const AdapterPlan& adapter) {
+  model::Transformer model(base.folder.config(), &base.folder,
+                           model_options(config, base.folder.config()));
+  attach_adapter(model, adapter, config);
+  return model;
+}
+
+void TrainingRun::record_plan() {
+  record_.planned_peak = plan_.planned_peak();
+  record_.planned_by_phase = plan_.planned_by_phase();
+  record_.inputs = inputs_;
+}
+
+void TrainingRun::say_notes() const {
+  std::vector<std::string> notes = base_.tokenizer.notes();
+  if (const auto note = context_note(config_, base_.folder.config())) notes.push_back(*note);
+  for (const std::string& note : notes) {
+    fmt::print(log_, "note: {}\n", escape_for_terminal(note));
+  }
+}
+
+void TrainingRun::say_plan(int64_t memory_limit) const {
+  log_ << summary_text({.config = config_,
+                        .data = data_.train.report,
+                        .plan = plan_,
+                        .num_blocks = model_.num_blocks(),
+                        .num_adapted = std::ssize(adapter_plan_.options.modules),
+                        .num_parameters = model_.adapter().parameters().numel(),
+                        .memory_limit = memory_limit});
+}
+
+// From here on the folder is this run's.
+void TrainingRun::take_over(const StartingPoint& start) {
+  if (start.previous == StartingPoint::Previous::kDiscard) discard_previous_run(config_.output_dir);
+  if (start.checkpoint) restore(*start.checkpoint);
+  // The checkpoint may lie elsewhere, and output_dir may have later ones, from which the next
+  // resume would go on: saving makes it the newest. Before the metrics are cut: a resume from a
+  // later one would miss their rows.
+  if (start.previous == StartingPoint::Previous::kRepeats) save();
+  open_run_folder(config_, {.step = state_.step, .evaluated_step = state_.evaluated_step});
+}
+
+void TrainingRun::restore(const fs::path& checkpoint) {
+  state_ = load_checkpoint(checkpoint, model_.adapter(), optimizer_);
+  loader_.seek(state_.loader);
+  saved_ = {.step = state_.step, .evaluated_step = state_.evaluated_step};
+  record_progress();
+  fmt::print(log_, "resumed   from {} (step {})\n", escape_for_terminal(checkpoint.string()),
+             state_.step);
+}
+
+ExitCode TrainingRun::run() {
+  peaks_.enter("train");
+  progress_.emplace(log_, ProgressOptions{.total_steps = plan_.total_steps,
+                                          .first_step = state_.step,
+                                          .logging_steps = config_.logging_steps,
+                                          .in_place = is_terminal(2),
+                                          .width = terminal_width(2)});
+  while (true) {
+    // Before an evaluation, which takes memory of its own: a run must not be lost to it.
+    if (is_at_end() && state_.step != saved_.step) save();
+    // First, because the process before this one may have been stopped after a step and before its
+    // evaluation.
+    if (evaluation_is_due()) evaluate_validation();
+    const bool is_done = is_at_end() && !evaluation_is_due();
+    if (!is_done && job::StopSignal::requested()) {
+      save();
+      progress_->finish();
+      return ExitCode::kStopped;
+    }
+    if (is_done) break;
+    if (due(config_.save_steps) && state_.step != saved_.step) save();
+    take_step();
+  }
+  if (state_.evaluated_step != saved_.evaluated_step) save();
+  progress_->finish();
+  record_.outputs =
+      publish_adapter(config_.output_dir, {adapter_plan_.config, model_.adapter().tensors()});
+  return ExitCode::kOk;
+}
+
+// Takes one step, or none where a stop is requested meanwhile.
+void TrainingRun::take_step() {
+  const auto start = Clock::now();
+  const data::LoaderState before = loader_.state();
+  const data::StepBatch batch = loader_.next();
+  const double rate = step::learning_rate(plan_.schedule, state_.step);
+  const step::StepResult result =
+      step::run_step(model_, optimizer_, batch, {.index = state_.step, .learning_rate = rate},
+                     {.max_grad_norm = config_.max_grad_norm,
+                      .num_recomputed = plan_.num_recomputed,
+                      .seed = config_.seed,
+                      .should_stop = &job::StopSignal::requested});
+  if (result.outcome == step::StepOutcome::kStopped) {
+    loader_.seek(before);  // the step was not taken; the next process takes it whole
+    return;
+  }
+  const double seconds = seconds_since(start);
+  ++state_.step;
+  state_.loader = loader_.state();
+  state_.num_updates = optimizer_.num_updates();
+  state_.tokens_total += batch.num_tokens();
+  state_.elapsed_seconds += seconds;
+  session_seconds_ += seconds;
+  write_step(result, batch, rate, seconds);
+  count_skipped(result);
+  record_progress();
+  check_divergence();
+}
+
+void TrainingRun::count_skipped(const step::StepResult& result) {
+  if (result.outcome != step::StepOutcome::kNotFinite) {
+    state_.skipped_in_a_row = 0;
+    return;
+  }
+  ++state_.skipped_steps;
+  ++state_.skipped_in_a_row;
+  progress_->message(
+      fmt::format("step {} skipped: its loss or gradient is not finite", state_.step));
+}
+
+void TrainingRun::check_divergence() const {
+  if (state_.skipped_in_a_row < std::max<int64_t>(1, config_.max_skipped_steps)) return;
+  throw Error(ExitCode::kDiverged,
+              {.what = fmt::format("{} steps in a row had a loss or gradient that is not finite",
+                                   state_.skipped_in_a_row),
+               .hint = "lower learning_rate, and look at the data with `rung data`"});
+}
+
+void TrainingRun::write_step(const step::StepResult& result, const data::StepBatch& batch,
+                             double learning_rate, double seconds) {
+  const memory::Usage usage = memory::cpu_counter().usage();
+  const int64_t tokens = batch.num_tokens();
+  metrics_->write({{"kind", "train"},
+                   {"step", state_.step},
+                   {"epoch", epoch()},
+                   {"loss", result.loss},
+                   {"grad_norm", result.grad_norm},
+                   {"learning_rate", learning_rate},
+                   {"tokens", tokens},
+                   {"supervised_tokens", batch.num_supervised()},
+                   {"seconds", seconds},
+                   {"tokens_per_second", static_cast<double>(tokens) / seconds},
+                   {"tokens_total", state_.tokens_total},
+                   {"elapsed_seconds", state_.elapsed_seconds},
+                   {"memory_peak", usage.peak},
+                   {"memory_live", usage.live},
+                   {"memory_reserved", usage.live + usage.library},
+                   {"memory_other", memory::process_peak() - usage.peak}});
+  progress_->update({.step = state_.step,
+                     .epoch = epoch(),
+                     .loss = result.loss,
+                     .tokens_per_second = static_cast<double>(tokens) / seconds,
+                     .peak_memory = usage.peak,
+                     .elapsed_seconds = session_seconds_});
+}
+
+bool TrainingRun::evaluation_is_due() const {
+  if (data_.validation.examples.empty() || state_.evaluated_step == state_.step) return false;
+  return is_at_end() || due(config_.eval_steps);
+}
+
+// Writes the figures down, unless a stop is requested meanwhile.
+void TrainingRun::evaluate_validation() {
+  peaks_.enter("eval");
+  const Evaluation result = evaluate(model_, data_.validation.examples, plan_.evaluation.batch_size,
+                                     &job::StopSignal::requested);
+  peaks_.enter("train");
+  if (!result.complete) return;
+  state_.evaluated_step = state_.step;
+  metrics_->write({{"kind", "eval"},
+                   {"step", state_.step},
+                   {"loss", result.loss},
+                   {"perplexity", result.perplexity},
+                   {"tokens", result.tokens},
+                   {"seconds", result.seconds}});
+  progress_->message(fmt::format("step {}: validation loss {:.4f}, perplexity {:.3f}", state_.step,
+                                 result.loss, result.perplexity));
+}
+
+void TrainingRun::save() {
+  peaks_.enter("save");
+  state_.loader = loader_.state();
+  save_checkpoint(config_.output_dir,
+                  {.adapter = model_.adapter(),
+                   .adapter_config = adapter_plan_.config,
+                   .optimizer = optimizer_,
+                   .state = state_,
+                   .resolved_config = dump_resolved_yaml(config_),
+                   .inputs = inputs_},
+                  config_.save_total_limit);
+  saved_ = {.step = state_.step, .evaluated_step = state_.evaluated_step};
+  peaks_.enter("train");
+}
+
+void TrainingRun::record_progress() {
+  record_.steps = state_.step;
+  record_.skipped_steps = state_.skipped_steps;
+  record_.tokens = state_.tokens_total;
+  record_.seconds = state_.elapsed_seconds;
+}
+
+double TrainingRun::epoch() const {
+  const data::LoaderState at = loader_.state();
+  return static_cast<double>(at.epoch) +
+         static_cast<double>(at.step_in_epoch) / static_cast<double>(plan_.steps_in_epoch);
+}
+
+}  // namespace rung::training

@@ -1,0 +1,81 @@
+// One run in one process: from the files to the loop of steps, evaluations and checkpoints.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <iosfwd>
+#include <optional>
+
+#include "base/console.h"
+#include "base/metrics.h"
+#include "base/run_config.h"
+#include "step/step.h"
+#include "training/checkpoint.h"
+#include "training/phase_peaks.h"
+#include "training/resume.h"
+#include "training/run_plan.h"
+#include "training/run_record.h"
+#include "training/setup.h"
+
+namespace rung::training {
+
+// What a run reports to; all outlive it.
+struct RunReport {
+  PhasePeaks& peaks;
+  RunRecord& record;
+  std::ostream& log;
+};
+
+class TrainingRun {
+ public:
+  // Opens and checks everything, plans, loads the model, takes output_dir over and goes to the
+  // starting point. memory_limit in bytes.
+  TrainingRun(const RunConfig& config, const StartingPoint& start, int64_t memory_limit,
+              const RunReport& report);
+
+  // Trains to the last step and publishes the adapter (kOk), or saves a checkpoint where a stop is
+  // requested (kStopped).
+  ExitCode run();
+
+ private:
+  static model::Transformer load_model(const RunConfig& config, const BaseModel& base,
+                                       const AdapterPlan& adapter);
+  void say_notes() const;
+  void say_plan(int64_t memory_limit) const;
+  void record_plan();
+  void take_over(const StartingPoint& start);
+  void restore(const std::filesystem::path& checkpoint);
+
+  void take_step();
+  void count_skipped(const step::StepResult& result);
+  void check_divergence() const;
+  void write_step(const step::StepResult& result, const data::StepBatch& batch,
+                  double learning_rate, double seconds);
+  bool evaluation_is_due() const;
+  void evaluate_validation();
+  void save();
+  bool is_at_end() const { return state_.step >= plan_.total_steps; }
+  bool due(int64_t every) const { return every > 0 && state_.step % every == 0; }
+  void record_progress();
+  double epoch() const;
+
+  const RunConfig& config_;
+  PhasePeaks& peaks_;
+  RunRecord& record_;
+  std::ostream& log_;
+  BaseModel base_;
+  data::RunData data_;
+  AdapterPlan adapter_plan_;
+  RunPlan plan_;
+  InputHashes inputs_;
+  model::Transformer model_;
+  step::Optimizer optimizer_;
+  data::Loader loader_;
+  TrainerState state_;
+  MetricsPosition saved_;  // what the newest checkpoint has behind it
+  std::optional<MetricsWriter> metrics_;
+  std::optional<Progress> progress_;
+  double session_seconds_ = 0.0;  // training time of this process
+};
+
+}  // namespace rung::training
