@@ -135,8 +135,7 @@ TEST_P(ModelGolden, LossAndGradientsOfPackedDocumentsEqualPeft) {
   const data::MicroBatch packed = batch();
   const auto supervised = static_cast<double>(packed.num_supervised());
   const double loss =
-      model_.train(packed, static_cast<float>(1.0 / supervised), /*num_recomputed=*/0, {})
-          .item<double>() /
+      model_.train(packed, {.grad_scale = static_cast<float>(1.0 / supervised)}).item<double>() /
       supervised;
   EXPECT_NEAR(loss, golden("loss").front(), 1e-5 * loss);
   for (const format::AdapterTensor& tensor : model_.adapter().gradient_tensors()) {
@@ -150,12 +149,16 @@ TEST_P(ModelGolden, LossAndGradientsOfPackedDocumentsEqualPeft) {
 TEST_P(ModelGolden, RecomputationGivesTheSameBits) {
   const data::MicroBatch packed = batch();
   at::Tensor gradients = model_.adapter().gradients();
-  model_.train(packed, 0.01F, /*num_recomputed=*/0, {});
+  model_.train(packed, {.grad_scale = 0.01F});
   const at::Tensor kept = gradients.clone();
   for (const int64_t num_recomputed : {int64_t{1}, int64_t{2}}) {
-    gradients.zero_();
-    model_.train(packed, 0.01F, num_recomputed, {});
-    EXPECT_TRUE(gradients.equal(kept)) << num_recomputed << " blocks recomputed";
+    for (const auto dequantisation : {Dequantisation::kEachProduct, Dequantisation::kOnceABlock}) {
+      gradients.zero_();
+      model_.train(packed, {.grad_scale = 0.01F,
+                            .num_recomputed = num_recomputed,
+                            .dequantisation = dequantisation});
+      EXPECT_TRUE(gradients.equal(kept)) << num_recomputed << " blocks recomputed";
+    }
   }
 }
 
@@ -173,10 +176,10 @@ TEST_P(ModelGolden, PackedLossIsTheSumOverDocuments) {
                                   all.begin() + static_cast<int64_t>(end));
     };
     sum += loss_of({.input_ids = part(packed.input_ids),
-                        .targets = part(packed.targets),
-                        .positions = part(packed.positions),
-                        .cu_seqlens = {0, static_cast<int32_t>(end - begin)},
-                        .documents = {static_cast<int64_t>(d)}});
+                    .targets = part(packed.targets),
+                    .positions = part(packed.positions),
+                    .cu_seqlens = {0, static_cast<int32_t>(end - begin)},
+                    .documents = {static_cast<int64_t>(d)}});
   }
   EXPECT_NEAR(loss_of(packed), sum, 1e-5 * sum);
 }

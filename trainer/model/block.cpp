@@ -95,7 +95,8 @@ Block read_block(const WeightReader& reader, const format::ModelConfig& config, 
 at::Tensor block_forward(const Block& block, int64_t index, const at::Tensor& x,
                          PassContext& context, ops::Output output) {
   const ComponentScope scope(Component::kActivations);
-  ops::ProjectOptions options{.precision = context.precision, .row_keys = context.dropout_rows};
+  ops::ProjectOptions options{
+      .precision = context.precision, .row_keys = context.dropout_rows, .weights = context.weights};
   at::Tensor qkv = ops::project(x, block.input_norm, block.qkv, options);
   if (block.head_norm) qkv = ops::head_norm(qkv, *block.head_norm);
   qkv = ops::rope(qkv, context.rope, context.positions,

@@ -54,6 +54,7 @@ struct PassContext {
   ops::AttentionDocuments documents;
   at::Tensor dropout_rows;  // [tokens] int64, keys; undefined: no dropout
   CacheAccess cache;
+  ops::WeightCache* weights = nullptr;  // of the block that is recomputed
 };
 
 // Reads the block's weights ("model.layers.<index>...").

@@ -151,14 +151,13 @@ PassContext Transformer::batch_context(const data::MicroBatch& batch) const {
   return context;
 }
 
-at::Tensor Transformer::train(const data::MicroBatch& documents, float grad_scale,
-                              int64_t num_recomputed, const DropoutSeed& dropout) {
+at::Tensor Transformer::train(const data::MicroBatch& documents, const TrainOptions& options) {
   const c10::NoGradGuard no_grad;
   const data::MicroBatch batch = with_padding(documents, precision_);
   PassContext context = batch_context(batch);
   if (blocks_.front().qkv.dropout > 0.0) {
-    context.dropout_rows = ops::dropout_row_keys({.seed = dropout.seed,
-                                                  .step = dropout.step,
+    context.dropout_rows = ops::dropout_row_keys({.seed = options.dropout.seed,
+                                                  .step = options.dropout.step,
                                                   .documents = batch.documents,
                                                   .cu_seqlens = batch.cu_seqlens,
                                                   .positions = batch.positions},
@@ -168,7 +167,7 @@ at::Tensor Transformer::train(const data::MicroBatch& documents, float grad_scal
   at::Tensor x = embed(batch.input_ids);
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const auto index = static_cast<int64_t>(i);
-    if (index < num_recomputed) {
+    if (index < options.num_recomputed) {
       records[i].input = x;
       x = block_forward(blocks_[i], index, x, context, ops::Output::kComputed);
     } else {
@@ -178,17 +177,20 @@ at::Tensor Transformer::train(const data::MicroBatch& documents, float grad_scal
   }
   const auto rows = ops::supervised_rows(batch.targets, precision_, options_.device);
   ops::HeadLoss loss =
-      ops::head_loss(x, head_, rows, {.precision = precision_, .grad_scale = grad_scale});
+      ops::head_loss(x, head_, rows, {.precision = precision_, .grad_scale = options.grad_scale});
   x.reset();
   at::Tensor gradient = std::move(loss.dx);
   for (size_t i = blocks_.size(); i-- > 0;) {
     BlockRecord record = std::move(records[i]);
+    ops::WeightCache weights;
     if (!record.output.defined()) {
+      if (options.dequantisation == Dequantisation::kOnceABlock) context.weights = &weights;
       record = record_block(blocks_[i], static_cast<int64_t>(i), record.input, context,
                             ops::Output::kUnread);
     }
     const ComponentScope scope(Component::kActivations);
     gradient = torch::autograd::grad({record.output}, {record.input}, {gradient}).front();
+    context.weights = nullptr;
   }
   return loss.loss_sum;
 }

@@ -35,6 +35,19 @@ struct DropoutSeed {
   int64_t step = 0;  // optimizer step
 };
 
+// How often quantised weights are dequantised for the backward pass of a recomputed block.
+enum class Dequantisation {
+  kEachProduct,  // one matrix at a time: the least memory
+  kOnceABlock,   // recomputation and backward pass share a block's weights
+};
+
+struct TrainOptions {
+  float grad_scale = 1.0f;     // d(step loss) / d(token loss)
+  int64_t num_recomputed = 0;  // the first so many blocks keep only their input
+  Dequantisation dequantisation = Dequantisation::kEachProduct;
+  DropoutSeed dropout;
+};
+
 class Transformer {
  public:
   // Reads the weights. folder: null on the meta device.
@@ -67,11 +80,9 @@ class Transformer {
 
   PassContext make_context(std::span<const int32_t> positions) const;
 
-  // Forward and backward of one micro-batch: adds to adapter().gradients(). num_recomputed: the
-  // first so many blocks keep only their input. grad_scale: d(step loss) / d(token loss). Returns
-  // the sum of the token losses, [1] fp64 on the device.
-  at::Tensor train(const data::MicroBatch& documents, float grad_scale, int64_t num_recomputed,
-                   const DropoutSeed& dropout);
+  // Forward and backward of one micro-batch: adds to adapter().gradients(). Returns the sum of the
+  // token losses, [1] fp64 on the device.
+  at::Tensor train(const data::MicroBatch& documents, const TrainOptions& options);
   // Likewise, without gradients or dropout.
   at::Tensor loss(const data::MicroBatch& documents) const;
 

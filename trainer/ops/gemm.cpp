@@ -12,12 +12,16 @@ namespace rung::ops {
 using memory::Component;
 using memory::ComponentScope;
 
-void gemm_set(at::Tensor& c, const at::Tensor& a, const at::Tensor& b) {
+void gemm_set(at::Tensor& c, const at::Tensor& a, const at::Tensor& b, double alpha) {
   TORCH_INTERNAL_ASSERT(a.size(1) == b.size(0) && c.size(0) == a.size(0) && c.size(1) == b.size(1));
   if (c.is_meta()) return;
   const c10::NoGradGuard no_grad;
   const ComponentScope scope(Component::kLibrary);  // what the library takes for itself
-  at::mm_out(c, a, b);
+  if (alpha == 1.0) {
+    at::mm_out(c, a, b);
+  } else {
+    at::addmm_out(c, c, a, b, /*beta=*/0.0, alpha);  // beta 0: what c holds is not read
+  }
 }
 
 void gemm_add(at::Tensor& c, const at::Tensor& a, const at::Tensor& b, double alpha) {

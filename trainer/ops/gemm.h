@@ -8,10 +8,10 @@
 namespace rung::ops {
 
 // Given a [m, k] and b [k, n] of one dtype (any strides BLAS takes), sets c [m, n] of the same
-// dtype.
-void gemm_set(at::Tensor& c, const at::Tensor& a, const at::Tensor& b);
+// dtype to alpha * a b.
+void gemm_set(at::Tensor& c, const at::Tensor& a, const at::Tensor& b, double alpha = 1.0);
 
-// c += alpha * a b, all of one dtype.
+// c += alpha * a b, all of one dtype; sums are in fp32 and rounded once.
 void gemm_add(at::Tensor& c, const at::Tensor& a, const at::Tensor& b, double alpha = 1.0);
 
 // The same into an fp32 sum that outlives the pass (an adapter's gradient). From 16-bit operands

@@ -4,6 +4,8 @@
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
+
 #include "memory/counter.h"
 #include "ops/gemm.h"
 #include "ops/graph.h"
@@ -58,28 +60,57 @@ at::Tensor down_project(const at::Tensor& h, const LinearGroup& group,
   return low;
 }
 
-// y [tokens, out] = h W' + bias + adapters, all in fp32.
-void forward_fp32(const at::Tensor& h, const LinearGroup& group, const ProjectOptions& options,
-                  at::Tensor& y) {
-  gemm_set(y, h, stacked_weight(group, options.precision, h.device()).t());
-  const at::Tensor low = has_adapter(group) ? down_project(h, group, options) : at::Tensor();
+bool has_bias(const LinearGroup& group) {
+  return std::ranges::any_of(group.members,
+                             [](const Linear& member) { return member.bias.defined(); });
+}
+
+// y [tokens, out] = the adapters' part, zero for members without one.
+void set_to_adapters(const at::Tensor& h, const LinearGroup& group, const ProjectOptions& options,
+                     at::Tensor& y) {
+  const at::Tensor low = down_project(h, group, options);
   int64_t column = 0;
   for (const Linear& member : group.members) {
     at::Tensor slice = y.narrow(1, member.first_row, member.weight.out_features());
-    if (member.bias.defined()) {
-      const at::Tensor bias = as_dtype(member.bias, y.scalar_type());
-      if (!y.is_meta()) slice.add_(bias);
+    if (!member.lora.defined()) {
+      if (!slice.is_meta()) slice.zero_();
+      continue;
     }
-    if (!member.lora.defined()) continue;
     const int64_t r = member.lora.a.size(0);
-    gemm_add(slice, low.narrow(1, column, r), member.lora.b.t(), member.lora.scaling);
+    gemm_set(slice, low.narrow(1, column, r), as_dtype(member.lora.b, y.scalar_type()).t(),
+             member.lora.scaling);
     column += r;
   }
 }
 
-// y = [h | s H | 1] [W | B | bias]' in one bf16 GEMM, whose fp32 accumulator takes in the adapters'
-// part before the result is rounded. B is block-diagonal over the members; K is padded to a
-// multiple of 8.
+// y [tokens, out] = adapters + h W'. The adapters' part comes first and has an exponent of its own;
+// the GEMM adds onto it in fp32 and rounds once, so that small updates are not lost in a rounded
+// product of the base.
+void forward_onto_adapters(const at::Tensor& h, const LinearGroup& group,
+                           const ProjectOptions& options, at::Tensor& y) {
+  const at::Tensor w = stacked_weight(group, options.precision, h.device(), options.weights);
+  if (!has_adapter(group)) {
+    gemm_set(y, h, w.t());
+    return;
+  }
+  set_to_adapters(h, group, options, y);
+  gemm_add(y, h, w.t());
+}
+
+// With biases, in fp32: nothing is rounded in between, so they may be added at the end.
+void forward_biased_fp32(const at::Tensor& h, const LinearGroup& group,
+                         const ProjectOptions& options, at::Tensor& y) {
+  forward_onto_adapters(h, group, options, y);
+  for (const Linear& member : group.members) {
+    if (!member.bias.defined()) continue;
+    const at::Tensor bias = as_dtype(member.bias, y.scalar_type());
+    if (!y.is_meta()) y.narrow(1, member.first_row, member.weight.out_features()).add_(bias);
+  }
+}
+
+// With biases, in 16 bits: y = [h | s H | 1] [W | B | bias]' in one GEMM, because a large bias
+// would swallow a small update as the base's product does. B is block-diagonal over the members; K
+// is padded to a multiple of 8.
 void forward_extended(const at::Tensor& h, const LinearGroup& group, const ProjectOptions& options,
                       at::Tensor& y) {
   const int64_t in = group.in_features;
@@ -88,7 +119,7 @@ void forward_extended(const at::Tensor& h, const LinearGroup& group, const Proje
   at::Tensor x_ext = at::empty({h.size(0), k}, h.options());
   at::Tensor w_ext = at::empty({group.out_features, k}, h.options());
   const at::Tensor low = rank > 0 ? down_project(h, group, options) : at::Tensor();
-  const at::Tensor w = stacked_weight(group, options.precision, h.device());
+  const at::Tensor w = stacked_weight(group, options.precision, h.device(), options.weights);
   if (!h.is_meta()) {
     x_ext.narrow(1, in, k - in).zero_();
     w_ext.narrow(1, in, k - in).zero_();
@@ -118,15 +149,17 @@ at::Tensor forward(const at::Tensor& x, const InputStage& stage, const LinearGro
   if (options.output == Output::kUnread) return result;
   const ComponentScope scope(Component::kWorkspace);
   const at::Tensor h = stage_forward(stage, x, options.precision).h;
-  if (h.scalar_type() == c10::kBFloat16) {
-    forward_extended(h, group, options, result);
-  } else if (result.scalar_type() == c10::kFloat) {
-    forward_fp32(h, group, options, result);
+  const bool rounded = h.scalar_type() != c10::kFloat;
+  const bool in_place = result.scalar_type() == h.scalar_type();
+  at::Tensor y = in_place ? result : at::empty(result.sizes(), h.options());
+  if (!has_bias(group)) {
+    forward_onto_adapters(h, group, options, y);
+  } else if (rounded) {
+    forward_extended(h, group, options, y);
   } else {
-    at::Tensor y = at::empty(result.sizes(), h.options());
-    forward_fp32(h, group, options, y);
-    if (!result.is_meta()) result.copy_(y);
+    forward_biased_fp32(h, group, options, y);
   }
+  if (!in_place && !result.is_meta()) result.copy_(y);
   if (options.residual.defined() && !result.is_meta()) result.add_(options.residual);
   return result;
 }
@@ -153,11 +186,10 @@ class ProjectNode final : public torch::autograd::Node {
     StagedInput staged;
     {
       const ComponentScope scope(Component::kWorkspace);
-      at::Tensor dy = as_dtype(grads[0].contiguous(), options_.precision.gemm);
+      const at::Tensor dy = as_dtype(grads[0].contiguous(), options_.precision.gemm);
       dh = at::empty({dy.size(0), group_.in_features}, dy.options());
-      gemm_set(dh, dy, stacked_weight(group_, options_.precision, dy.device()));
       staged = stage_forward(stage_, x, options_.precision);
-      if (has_adapter(group_)) adapter_backward(dy, staged.h, dh);
+      backward(dy, staged.h, dh);
     }
     staged.h.reset();
     return {stage_backward(stage_, dh, x, staged.rstd, options_.precision),
@@ -168,9 +200,23 @@ class ProjectNode final : public torch::autograd::Node {
   std::string name() const override { return "Project"; }
 
  private:
-  // With H = D(h) A' and Q = s dY B: dB += s dY' H, dA += Q' D(h), dh += D'(Q A).
-  void adapter_backward(const at::Tensor& dy, const at::Tensor& h, at::Tensor& dh) const {
-    const bool dropout = has_dropout(group_, options_);
+  // With H = D(h) A' and Q = s dY B: dB += s dY' H, dA += Q' D(h), dh = D'(Q A) + dY W. As in the
+  // forward pass the adapters' part of dh comes first, where there is no dropout.
+  void backward(const at::Tensor& dy, const at::Tensor& h, at::Tensor& dh) const {
+    const at::Tensor q = has_adapter(group_) ? adapter_gradients(dy, h) : at::Tensor();
+    const bool masked = q.defined() && has_dropout(group_, options_);
+    if (q.defined() && !masked) gemm_set(dh, q, as_dtype(group_.stacked_a, dy.scalar_type()));
+    const at::Tensor w = stacked_weight(group_, options_.precision, dy.device(), options_.weights);
+    if (q.defined() && !masked) {
+      gemm_add(dh, dy, w);
+    } else {
+      gemm_set(dh, dy, w);
+    }
+    if (masked) add_masked(q, dh);
+  }
+
+  // dA and dB; returns Q [tokens, sum of r].
+  at::Tensor adapter_gradients(const at::Tensor& dy, const at::Tensor& h) const {
     const at::Tensor low = down_project(h, group_, options_);
     at::Tensor q = at::empty(low.sizes(), low.options());
     int64_t column = 0;
@@ -179,25 +225,34 @@ class ProjectNode final : public torch::autograd::Node {
       const int64_t r = member.lora.a.size(0);
       const at::Tensor dy_m = dy.narrow(1, member.first_row, member.weight.out_features());
       at::Tensor q_m = q.narrow(1, column, r);
-      gemm_set(q_m, dy_m, as_dtype(member.lora.b, dy.scalar_type()));
+      gemm_set(q_m, dy_m, as_dtype(member.lora.b, dy.scalar_type()), member.lora.scaling);
       at::Tensor grad_b = member.lora.grad_b;
       gemm_accumulate(grad_b, dy_m.t(), low.narrow(1, column, r), member.lora.scaling,
                       options_.precision);
-      scale_(q_m, member.lora.scaling);
-      if (dropout) {
-        const at::Tensor h_m = dropped(h, member, group_, options_);
+      if (has_dropout(group_, options_)) {
         at::Tensor grad_a = member.lora.grad_a;
-        gemm_accumulate(grad_a, q_m.t(), h_m, /*alpha=*/1.0, options_.precision);
-        at::Tensor dh_m = at::empty(h.sizes(), h.options());
-        gemm_set(dh_m, q_m, as_dtype(member.lora.a, dy.scalar_type()));
-        kernels_of(dh).lora_dropout_accumulate(dh_m, mask_of(member, group_, options_), dh);
+        gemm_accumulate(grad_a, q_m.t(), dropped(h, member, group_, options_), /*alpha=*/1.0,
+                        options_.precision);
       }
       column += r;
     }
-    if (!dropout) {
+    if (!has_dropout(group_, options_)) {
       at::Tensor grad_a = group_.stacked_grad_a;
       gemm_accumulate(grad_a, q.t(), h, /*alpha=*/1.0, options_.precision);
-      gemm_add(dh, q, as_dtype(group_.stacked_a, dy.scalar_type()));
+    }
+    return q;
+  }
+
+  // dh += D'(Q A), member by member: each has a mask of its own.
+  void add_masked(const at::Tensor& q, at::Tensor& dh) const {
+    int64_t column = 0;
+    for (const Linear& member : group_.members) {
+      if (!member.lora.defined()) continue;
+      const int64_t r = member.lora.a.size(0);
+      at::Tensor dh_m = at::empty(dh.sizes(), dh.options());
+      gemm_set(dh_m, q.narrow(1, column, r), as_dtype(member.lora.a, dh.scalar_type()));
+      kernels_of(dh).lora_dropout_accumulate(dh_m, mask_of(member, group_, options_), dh);
+      column += r;
     }
   }
 
@@ -210,16 +265,25 @@ class ProjectNode final : public torch::autograd::Node {
 
 }  // namespace
 
-at::Tensor stacked_weight(const LinearGroup& group, const Precision& precision,
-                          c10::Device device) {
+at::Tensor stacked_weight(const LinearGroup& group, const Precision& precision, c10::Device device,
+                          WeightCache* cache) {
   const ComponentScope scope(Component::kWorkspace);
-  if (group.resident_weight.defined()) return as_dtype(group.resident_weight, precision.gemm);
-  at::Tensor stacked = at::empty({group.out_features, group.in_features},
-                                 at::TensorOptions(device).dtype(precision.gemm));
-  for (const Linear& member : group.members) {
-    at::Tensor rows = stacked.narrow(0, member.first_row, member.weight.out_features());
-    member.weight.write_to(rows, precision.compute);
+  if (cache != nullptr) {
+    at::Tensor kept = cache->find(group);
+    if (kept.defined()) return kept;
   }
+  at::Tensor stacked;
+  if (group.resident_weight.defined()) {
+    stacked = as_dtype(group.resident_weight, precision.gemm);
+  } else {
+    stacked = at::empty({group.out_features, group.in_features},
+                        at::TensorOptions(device).dtype(precision.gemm));
+    for (const Linear& member : group.members) {
+      at::Tensor rows = stacked.narrow(0, member.first_row, member.weight.out_features());
+      member.weight.write_to(rows, precision.compute);
+    }
+  }
+  if (cache != nullptr) cache->keep(group, stacked);
   return stacked;
 }
 

@@ -8,6 +8,7 @@
 #include "ops/input_stage.h"
 #include "ops/linear_group.h"
 #include "ops/precision.h"
+#include "ops/weight_cache.h"
 
 namespace rung::ops {
 
@@ -19,6 +20,9 @@ struct ProjectOptions {
   at::Tensor row_keys;  // [tokens] int64, keys of the rows for dropout; undefined: no dropout
   at::Tensor residual;  // [tokens, out] added to the rounded result; may be undefined
   Output output = Output::kComputed;
+  // Where dequantised weights are kept and found; null: they are made for each product. Must
+  // outlive the graph.
+  WeightCache* weights = nullptr;
 };
 
 // Given x [tokens, features of the stage] (compute dtype, contiguous), returns y [tokens,
@@ -30,8 +34,9 @@ struct ProjectOptions {
 at::Tensor project(const at::Tensor& x, const InputStage& stage, const LinearGroup& group,
                    const ProjectOptions& options);
 
-// The stacked weight [out, in] of a group in the GEMM dtype: the resident one, or written into a
-// fresh buffer.
-at::Tensor stacked_weight(const LinearGroup& group, const Precision& precision, c10::Device device);
+// The stacked weight [out, in] of a group in the GEMM dtype: the resident one, the one in `cache`
+// (may be null), or written into a fresh buffer, which `cache` then keeps.
+at::Tensor stacked_weight(const LinearGroup& group, const Precision& precision, c10::Device device,
+                          WeightCache* cache = nullptr);
 
 }  // namespace rung::ops

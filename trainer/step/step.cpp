@@ -36,8 +36,10 @@ StepResult compute_gradients(model::Transformer& model, const data::StepBatch& b
       return result;
     }
     const at::Tensor loss =
-        model.train(micro_batch, static_cast<float>(1.0 / supervised), options.num_recomputed,
-                    {.seed = options.seed, .step = index});
+        model.train(micro_batch, {.grad_scale = static_cast<float>(1.0 / supervised),
+                                  .num_recomputed = options.num_recomputed,
+                                  .dequantisation = options.dequantisation,
+                                  .dropout = {.seed = options.seed, .step = index}});
     if (!loss.is_meta()) loss_sum.add_(loss);
   }
   ops::sum_of_squares(gradients, sums.narrow(0, 1, 1));
