@@ -52,7 +52,7 @@ constexpr int packet_alignment(int bytes) { return bytes < 16 ? bytes : 16; }
 // kWidth consecutive elements as they lie in memory. The alignment makes copies of a packet single
 // accesses of up to 16 bytes. kWidth is 1 where rows are not aligned.
 template <typename T, int kWidth>
-struct __align__(packet_alignment(kWidth * static_cast<int>(sizeof(T)))) Packet {
+struct __align__(packet_alignment(kWidth* static_cast<int>(sizeof(T)))) Packet {
   T values[kWidth];
 };
 

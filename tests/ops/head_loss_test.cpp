@@ -103,7 +103,7 @@ TEST_P(HeadLossOf, TokensThatTeachNothingHaveNoGradient) {
   const Head head = make_head(compute());
   const std::vector<int32_t> targets = make_targets(50);
   const HeadLoss got = loss_of(random_tensor({50, kHidden}, 3, compute()), head, targets,
-                                 {.precision = GetParam().precision, .grad_scale = kGradScale});
+                               {.precision = GetParam().precision, .grad_scale = kGradScale});
   for (size_t i = 0; i < targets.size(); ++i) {
     const bool zero = got.dx[static_cast<int64_t>(i)].abs().sum().item<double>() == 0.0;
     EXPECT_EQ(zero, targets[i] < 0) << i;
@@ -114,7 +114,7 @@ TEST_P(HeadLossOf, WithoutTargetsThereIsNothing) {
   const Head head = make_head(compute());
   const HeadLoss got =
       loss_of(random_tensor({4, kHidden}, 3, compute()), head, std::vector<int32_t>(4, -100),
-                {.precision = GetParam().precision, .grad_scale = kGradScale});
+              {.precision = GetParam().precision, .grad_scale = kGradScale});
   EXPECT_EQ(sum_of(got), 0.0);
   EXPECT_EQ(got.dx.abs().sum().item<double>(), 0.0);
 }
@@ -149,9 +149,9 @@ TEST_P(HeadLossOf, MetaTakesWhatTheCpuTakes) {
     const at::Tensor x = random_tensor({50, kHidden}, 3, compute()).to(device);
     return rung::testing::taken_by(counter, [&] {
       loss_of(x, head, targets,
-                {.precision = GetParam().precision,
-                 .grad_scale = kGradScale,
-                 .chunk_bytes = 10 * kVocab * 4});
+              {.precision = GetParam().precision,
+               .grad_scale = kGradScale,
+               .chunk_bytes = 10 * kVocab * 4});
     });
   };
   const Taken cpu = taken(memory::cpu_counter(), at::kCPU);
@@ -178,7 +178,7 @@ TEST(HeadLoss, ALargeHeadIsWidenedTileByTile) {
   HeadLoss got;
   const Taken taken = rung::testing::taken_by(memory::cpu_counter(), [&] {
     got = loss_of(x, head, targets,
-                    {.precision = {at::kBFloat16, at::kFloat}, .grad_scale = kGradScale});
+                  {.precision = {at::kBFloat16, at::kFloat}, .grad_scale = kGradScale});
   });
   EXPECT_NEAR(sum_of(got), expected.loss_sum, 5e-3 * expected.loss_sum);
   EXPECT_LE(relative_error(got.dx, expected.dx), 6e-3);

@@ -93,9 +93,9 @@ TEST_F(Step, GradientIsTheSlopeOfTheLoss) {
 TEST_F(Step, LossEqualsThatOfEvaluation) {
   TinyRun run(folder_, {});
   const double loss = compute_gradients(run.model, whole_, 0, {}).loss;
-  EXPECT_NEAR(
-      run.model.loss(whole_.micro_batches[0]).item<double>() / static_cast<double>(whole_.num_supervised()), loss,
-      1e-6 * loss);
+  EXPECT_NEAR(run.model.loss(whole_.micro_batches[0]).item<double>() /
+                  static_cast<double>(whole_.num_supervised()),
+              loss, 1e-6 * loss);
 }
 
 TEST_F(Step, GradientsOfAnEarlierStepAreCleared) {

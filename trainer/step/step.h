@@ -18,7 +18,7 @@ struct StepOptions {
   double max_grad_norm = 1.0;  // 0 = no clipping
   int64_t num_recomputed = 0;  // blocks
   model::Dequantisation dequantisation = model::Dequantisation::kEachProduct;
-  uint64_t seed = 42;          // of dropout
+  uint64_t seed = 42;  // of dropout
   // Asked between micro-batches; true ends the step without an update.
   std::function<bool()> should_stop;
 };
