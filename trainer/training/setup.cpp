@@ -84,11 +84,6 @@ int64_t memory_left() {
   return counter.limit() - counter.usage().live;
 }
 
-int64_t memory_left() {
-  const memory::Counter& counter = memory::cpu_counter();
-  return counter.limit() - counter.usage().live;
-}
-
 }  // namespace
 
 BaseModel open_base_model(const RunConfig& config) {
