@@ -69,15 +69,15 @@ int run_eval(int argc, char** argv) {
   const LoadedConfig loaded =
       load_run_config(required(*parsed, "config", "eval"), repeated(*parsed, "set"));
   print_notes(loaded.notes);
-  const RunConfig& config = loaded.config;
-  const int64_t limit = training::apply_machine_settings(config);
+  const training::Machine machine = training::open_machine(loaded.config);
+  const RunConfig config = training::with_device(loaded.config, machine);
   const training::BaseModel base = training::open_base_model(config);
   if (const auto note = training::context_note(config, base.folder.config())) print_notes({*note});
   std::optional<format::AdapterFolder> adapter;
   if (parsed->count("adapter") > 0) {
     adapter = format::read_adapter((*parsed)["adapter"].as<std::string>());
   }
-  const training::Evaluation result = evaluate(config, base, adapter, limit);
+  const training::Evaluation result = evaluate(config, base, adapter, machine.tensor_limit());
   if (parsed->count("json") > 0) {
     const Json json = {
         {"loss", result.loss}, {"perplexity", result.perplexity}, {"tokens", result.tokens}};

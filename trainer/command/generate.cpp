@@ -241,7 +241,8 @@ void print_text(const std::vector<Prompt>& prompts, const std::vector<model::Tok
 int run_generate(int argc, char** argv) {
   std::optional<GenerateOptions> options = parse_options(argc, argv);
   if (!options) return static_cast<int>(ExitCode::kOk);
-  training::apply_machine_settings(options->run);
+  const training::Machine machine = training::open_machine(options->run);
+  options->run = training::with_device(options->run, machine);
   const format::ModelFolder folder(format::find_model_folder(options->run.base_model));
   if (folder.config().bnb) options->run.load_in_4bit = true;  // as stored
   const text::Tokenizer tokenizer = text::Tokenizer::load(folder.path());
@@ -260,8 +261,8 @@ int run_generate(int argc, char** argv) {
   if (options->adapter) {
     training::attach_saved_adapter(model, format::read_adapter(*options->adapter));
   }
-  training::use_resident_weights(model);
-  options->generation.max_cache_bytes = training::cache_budget();
+  training::use_resident_weights(model, machine);
+  options->generation.max_cache_bytes = training::cache_budget(machine);
 
   text::StreamDecoder stream(tokenizer, text::SpecialOutput::kSkip);
   const bool streamed = prompts.size() == 1 && !options->json;

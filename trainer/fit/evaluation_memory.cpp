@@ -1,5 +1,6 @@
 #include "fit/evaluation_memory.h"
 
+#include "fit/device_peak.h"
 #include "memory/counting_allocator.h"
 #include "step/optimizer.h"
 
@@ -19,6 +20,10 @@ memory::Usage evaluation_memory(const EvaluationShape& shape) {
   }
   model.loss(shape.batch);
   return counter.usage();
+}
+
+int64_t evaluation_peak(const EvaluationShape& shape) {
+  return device_peak(shape.model.stands_for, [&] { return evaluation_memory(shape); });
 }
 
 }  // namespace rung::fit

@@ -15,7 +15,7 @@ enum class Beside { kNothing, kOptimizer };
 
 struct EvaluationShape {
   format::ModelConfig config;
-  model::ModelOptions model;                     // its device is ignored
+  model::ModelOptions model;  // its device is ignored, but for what it stands for
   std::optional<model::AdapterOptions> adapter;  // absent: the base model alone
   Beside beside = Beside::kNothing;
   data::MicroBatch batch;  // the largest; token values are not looked at
@@ -23,5 +23,8 @@ struct EvaluationShape {
 
 // Peak of tensor bytes, from an empty process to the end of the batch.
 memory::Usage evaluation_memory(const EvaluationShape& shape);
+
+// What that takes of the device that the model stands for (device_peak).
+int64_t evaluation_peak(const EvaluationShape& shape);
 
 }  // namespace rung::fit

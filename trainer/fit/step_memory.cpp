@@ -9,22 +9,6 @@
 #include "step/step.h"
 
 namespace rung::fit {
-namespace {
-
-// Feeds the allocator's model. What does not fit is counted as a failure, and the step goes on.
-class CachingObserver final : public memory::AllocationObserver {
- public:
-  explicit CachingObserver(const memory::CachingOptions& options) : model_(options) {}
-  void allocated(uint64_t id, int64_t bytes) override { model_.allocate(id, bytes); }
-  void freed(uint64_t id) override { model_.free(id); }
-  memory::CachingStats stats() const { return model_.stats(); }
-
- private:
-  memory::CachingModel model_;
-};
-
-}  // namespace
-
 memory::Usage step_memory(const StepShape& shape, int64_t num_recomputed) {
   memory::Counter& counter = memory::meta_counter();
   TORCH_CHECK(counter.usage().live == 0, "another meta run is under way");
@@ -38,24 +22,25 @@ memory::Usage step_memory(const StepShape& shape, int64_t num_recomputed) {
   return counter.usage();
 }
 
-CudaStepMemory cuda_step_memory(const StepShape& shape, int64_t num_recomputed,
-                                const memory::CachingOptions& options) {
-  CachingObserver observer(options);
-  const memory::MetaObservation observation(observer);
-  const memory::Usage counted = step_memory(shape, num_recomputed);
-  return {.counted = counted, .caching = observer.stats()};
+CudaMemory cuda_step_memory(const StepShape& shape, int64_t num_recomputed,
+                            const memory::CachingOptions& options) {
+  return observe_cuda([&] { return step_memory(shape, num_recomputed); }, options);
+}
+
+int64_t step_peak(const StepShape& shape, int64_t num_recomputed) {
+  return device_peak(shape.model.stands_for, [&] { return step_memory(shape, num_recomputed); });
 }
 
 int64_t choose_num_recomputed(const StepShape& shape, int64_t limit) {
   const auto fits = [&](int64_t num_recomputed) {
-    return step_memory(shape, num_recomputed).peak <= limit;
+    return step_peak(shape, num_recomputed) <= limit;
   };
   int64_t high = shape.config.num_layers;
   if (!fits(high)) {
     throw Error(
         ExitCode::kDoesNotFit,
         {.what = "a training step does not fit, even with every block recomputed",
-         .got = format_bytes(step_memory(shape, high).peak),
+         .got = format_bytes(step_peak(shape, high)),
          .expected = fmt::format("at most {} (memory_limit, or what is free)", format_bytes(limit)),
          .hint = "lower micro_batch_size (and raise gradient_accumulation_steps), or "
                  "sequence_len"});

@@ -7,8 +7,8 @@
 #include <cstdint>
 
 #include "data/loader.h"
+#include "fit/device_peak.h"
 #include "format/model_config.h"
-#include "memory/caching_model.h"
 #include "memory/counter.h"
 #include "model/transformer.h"
 
@@ -16,7 +16,7 @@ namespace rung::fit {
 
 struct StepShape {
   format::ModelConfig config;
-  model::ModelOptions model;  // its device is ignored
+  model::ModelOptions model;  // its device is ignored, but for what it stands for
   model::AdapterOptions adapter;
   data::StepBatch batch;  // the largest step; token values are not looked at
 };
@@ -25,16 +25,14 @@ struct StepShape {
 // blocks recomputed.
 memory::Usage step_memory(const StepShape& shape, int64_t num_recomputed);
 
-struct CudaStepMemory {
-  memory::Usage counted;         // as step_memory has it
-  memory::CachingStats caching;  // what LibTorch's CUDA allocator makes of the same tensors
-};
-
 // The same for a CUDA device: caching.reserved_peak is what the process takes for tensors, and
 // caching.num_failures > 0 says that they do not fit in options.limit. The CUDA context, kernels
 // and the libraries' own memory are not in it.
-CudaStepMemory cuda_step_memory(const StepShape& shape, int64_t num_recomputed,
-                                const memory::CachingOptions& options);
+CudaMemory cuda_step_memory(const StepShape& shape, int64_t num_recomputed,
+                            const memory::CachingOptions& options);
+
+// What the step takes of the device that the model stands for (device_peak).
+int64_t step_peak(const StepShape& shape, int64_t num_recomputed);
 
 // The smallest number of recomputed blocks whose step stays within `limit` bytes. Throws Error
 // kDoesNotFit where not even recomputing all of them does, with both figures.

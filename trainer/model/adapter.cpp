@@ -87,7 +87,8 @@ Adapter::Adapter(const std::vector<ops::LinearGroup*>& groups, const AdapterOpti
 void Adapter::initialize(InitLora kind, uint64_t seed) {
   if (parameters_.is_meta()) return;
   parameters_.zero_();
-  float* flat = parameters_.data_ptr<float>();
+  const at::Tensor host = parameters_.cpu();
+  float* flat = host.mutable_data_ptr<float>();
   for (const AdapterSlot& slot : slots_) {
     const CounterRandom random(seed, stream_of(slot.module));
     const double bound = 1.0 / std::sqrt(static_cast<double>(slot.in_features));
@@ -99,12 +100,14 @@ void Adapter::initialize(InitLora kind, uint64_t seed) {
                                      : deviation * random.normal(counter));
     }
   }
+  if (!parameters_.is_cpu()) parameters_.copy_(host);
 }
 
 void Adapter::assign(const format::AdapterFolder& saved) {
   std::map<std::string, const format::AdapterTensor*> by_module;
   for (const format::AdapterTensor& tensor : saved.tensors) by_module[tensor.module] = &tensor;
-  float* flat = parameters_.data_ptr<float>();
+  const at::Tensor host = parameters_.cpu();
+  float* flat = host.mutable_data_ptr<float>();
   for (const AdapterSlot& slot : slots_) {
     const auto found = by_module.find(slot.module);
     if (found == by_module.end()) {
@@ -138,11 +141,13 @@ void Adapter::assign(const format::AdapterFolder& saved) {
                                     .got = by_module.begin()->first,
                                     .hint = "use an adapter of this base model"});
   }
+  if (!parameters_.is_cpu()) parameters_.copy_(host);
 }
 
 std::vector<format::AdapterTensor> Adapter::export_from(const at::Tensor& flat) const {
   std::vector<format::AdapterTensor> result;
-  const float* data = flat.const_data_ptr<float>();
+  const at::Tensor host = flat.cpu();
+  const float* data = host.const_data_ptr<float>();
   for (const AdapterSlot& slot : slots_) {
     const float* a = data + slot.offset_a;
     const float* b = data + slot.offset_b;

@@ -45,14 +45,16 @@ std::span<std::byte> slice_bytes(const at::Tensor& flat, const MomentSlice& slic
 
 void write_moments(const fs::path& path, const model::Adapter& adapter,
                    const step::Optimizer& optimizer) {
+  const at::Tensor first = optimizer.first_moment().cpu();
+  const at::Tensor second = optimizer.second_moment().cpu();
   std::vector<format::TensorToWrite> tensors;
   for (const MomentSlice& slice : moment_slices(adapter)) {
     tensors.push_back({.name = "first_moment." + slice.name,
                        .shape = slice.shape,
-                       .data = slice_bytes(optimizer.first_moment(), slice)});
+                       .data = slice_bytes(first, slice)});
     tensors.push_back({.name = "second_moment." + slice.name,
                        .shape = slice.shape,
-                       .data = slice_bytes(optimizer.second_moment(), slice)});
+                       .data = slice_bytes(second, slice)});
   }
   format::write_safetensors(path, std::move(tensors), {});
 }
@@ -100,6 +102,7 @@ TrainerState state_from_json(const Json& json, const fs::path& file) {
 void read_moments(const fs::path& path, const std::string& prefix, const model::Adapter& adapter,
                   const at::Tensor& flat) {
   const format::SafetensorsFile file(path);
+  const at::Tensor host = flat.cpu();  // flat itself on a CPU
   for (const MomentSlice& slice : moment_slices(adapter)) {
     const std::string name = prefix + slice.name;
     const auto found = file.tensors().find(name);
@@ -107,8 +110,9 @@ void read_moments(const fs::path& path, const std::string& prefix, const model::
         found->second.shape != slice.shape) {
       throw_damaged(path, fmt::format("'{}' is absent or of another shape", name));
     }
-    file.read(name, 0, slice_bytes(flat, slice));
+    file.read(name, 0, slice_bytes(host, slice));
   }
+  if (!flat.is_cpu()) at::Tensor(flat).copy_(host);
 }
 
 // "step-" and digits alone: a copy that somebody named otherwise is theirs.

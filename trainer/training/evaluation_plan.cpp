@@ -13,12 +13,11 @@ namespace rung::training {
 namespace {
 
 int64_t peak_of(const EvaluationRequest& request, int64_t batch_size) {
-  return fit::evaluation_memory({.config = request.model,
-                                 .model = model_options(request.config, request.model),
-                                 .adapter = request.adapter,
-                                 .beside = request.beside,
-                                 .batch = largest_evaluation_batch(request.examples, batch_size)})
-      .peak;
+  return fit::evaluation_peak({.config = request.model,
+                               .model = model_options(request.config, request.model),
+                               .adapter = request.adapter,
+                               .beside = request.beside,
+                               .batch = largest_evaluation_batch(request.examples, batch_size)});
 }
 
 [[noreturn]] void refuse(int64_t peak, int64_t limit) {

@@ -6,21 +6,23 @@
 #include <map>
 #include <string>
 
-#include "memory/counting_allocator.h"
+#include "memory/counter.h"
 
 namespace rung::training {
 
 class PhasePeaks {
  public:
-  explicit PhasePeaks(std::string phase) : phase_(std::move(phase)) {
-    memory::cpu_counter().reset_peak();
+  // counter: of the run's device; outlives this.
+  PhasePeaks(memory::Counter& counter, std::string phase)
+      : counter_(counter), phase_(std::move(phase)) {
+    counter_.reset_peak();
   }
 
   // Ends the current phase and begins `phase`; a phase may be entered again and again.
   void enter(std::string phase) {
     close();
     phase_ = std::move(phase);
-    memory::cpu_counter().reset_peak();
+    counter_.reset_peak();
   }
 
   // Bytes by phase, the current one included.
@@ -32,9 +34,10 @@ class PhasePeaks {
  private:
   void close() {
     int64_t& peak = peaks_[phase_];
-    peak = std::max(peak, memory::cpu_counter().usage().peak);
+    peak = std::max(peak, counter_.usage().peak);
   }
 
+  memory::Counter& counter_;
   std::string phase_;
   std::map<std::string, int64_t> peaks_;
 };

@@ -14,11 +14,12 @@
 namespace rung::training {
 
 ExitCode train(const TrainRequest& request, std::ostream& log) {
-  const RunConfig config = with_starting_adapter(request.config, request.explicit_keys);
+  RunConfig config = with_starting_adapter(request.config, request.explicit_keys);
   for (const std::string& note : request.notes) {
     fmt::print(log, "note: {}\n", escape_for_terminal(note));
   }
-  const int64_t limit = apply_machine_settings(config);
+  const Machine machine = open_machine(config);
+  config = with_device(std::move(config), machine);
   check_output_dir(config);
   const DirLock lock(config.output_dir);
   const job::StopSignal stop_signal;  // loading may take minutes; a stop in it counts too
@@ -30,10 +31,10 @@ ExitCode train(const TrainRequest& request, std::ostream& log) {
                escape_for_terminal(config.output_dir.string()));
     return ExitCode::kOk;
   }
-  RunRecord record{.memory_limit = limit, .config = dump_resolved_yaml(config)};
-  PhasePeaks peaks("load");
+  RunRecord record{.memory_limit = machine.limit, .config = dump_resolved_yaml(config)};
+  PhasePeaks peaks(machine.device.counter(), "load");
   return recorded({config.output_dir, record, peaks, log}, [&] {
-    TrainingRun run(config, start, limit, {peaks, record, log});
+    TrainingRun run(config, start, machine, {peaks, record, log});
     return run.run();
   });
 }

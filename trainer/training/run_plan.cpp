@@ -79,7 +79,7 @@ RunPlan plan_run(const PlanRequest& request) {
                              .batch = largest_step(config, request.examples)};
   plan.num_recomputed =
       choose_recompute(config.gradient_checkpointing, shape, request.memory_limit);
-  plan.train_peak = fit::step_memory(shape, plan.num_recomputed).peak;
+  plan.train_peak = fit::step_peak(shape, plan.num_recomputed);
   check_fits(plan, request);
   plan.evaluation = plan_evaluation({.config = config,
                                      .model = request.model,

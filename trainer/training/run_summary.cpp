@@ -15,6 +15,11 @@ std::string summary_text(const RunSummary& summary) {
   const RunPlan& plan = summary.plan;
   std::string text;
   const auto out = std::back_inserter(text);
+  const Machine& machine = summary.machine;
+  fmt::format_to(out, "device    {}\n",
+                 machine.why_not_cuda.empty()
+                     ? machine.device.name()
+                     : fmt::format("{} ({})", machine.device.name(), machine.why_not_cuda));
   fmt::format_to(out, "model     {} ({} blocks, {})\n", escape_for_terminal(config.base_model),
                  summary.num_blocks, config.load_in_4bit ? "NF4" : "dense");
   fmt::format_to(out, "adapter   LoRA r {} on {} linears, {} parameters\n", config.lora_r,
@@ -29,7 +34,7 @@ std::string summary_text(const RunSummary& summary) {
   }
   fmt::format_to(out, "plan      {} steps, {} of {} blocks recomputed, peak {} of {}\n",
                  plan.total_steps, plan.num_recomputed, summary.num_blocks,
-                 format_bytes(plan.planned_peak()), format_bytes(summary.memory_limit));
+                 format_bytes(plan.planned_peak()), format_bytes(machine.tensor_limit()));
   if (const auto note = plan.evaluation.note()) fmt::format_to(out, "          {}\n", *note);
   return text;
 }

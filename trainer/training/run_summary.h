@@ -1,4 +1,4 @@
-// The lines that a run prints before its first step: model, adapter, data, plan.
+// The lines that a run prints before its first step: device, model, adapter, data, plan.
 #pragma once
 
 #include <cstdint>
@@ -6,18 +6,19 @@
 
 #include "base/run_config.h"
 #include "data/dataset.h"
+#include "training/machine.h"
 #include "training/run_plan.h"
 
 namespace rung::training {
 
 struct RunSummary {
   const RunConfig& config;
+  const Machine& machine;
   const data::DatasetReport& data;
   const RunPlan& plan;
   int64_t num_blocks = 0;
   int64_t num_adapted = 0;     // linears
   int64_t num_parameters = 0;  // of the adapter
-  int64_t memory_limit = 0;    // bytes
 };
 
 // Ends with a line break; safe for a terminal.

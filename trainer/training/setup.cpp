@@ -1,22 +1,15 @@
 #include "training/setup.h"
 
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "base/config.h"
-#include "base/cores.h"
 #include "base/error.h"
-#include "base/units.h"
-#include "memory/counting_allocator.h"
-#include "memory/system_memory.h"
 #include "model/lora_targets.h"
 
 namespace rung::training {
 namespace {
-
-constexpr int64_t kUncountedReserve = int64_t{1} << 30;  // bytes
 
 [[noreturn]] void refuse(const std::string& what, const std::string& hint) {
   throw Error(ExitCode::kConfig, {.what = what, .hint = hint});
@@ -79,11 +72,6 @@ format::AdapterConfig fresh_adapter_config(const RunConfig& config,
   return adapter;
 }
 
-int64_t memory_left() {
-  const memory::Counter& counter = memory::cpu_counter();
-  return counter.limit() - counter.usage().live;
-}
-
 }  // namespace
 
 BaseModel open_base_model(const RunConfig& config) {
@@ -102,7 +90,9 @@ model::ModelOptions model_options(const RunConfig& config, const format::ModelCo
   const bool bf16 = config.compute_dtype != ComputeDtype::kFp32;
   return {.compute = bf16 ? c10::kBFloat16 : c10::kFloat,
           .base = base_format(config, model),
-          .max_positions = config.sequence_len};
+          .max_positions = config.sequence_len,
+          .device = device_of(config),
+          .stands_for = device_of(config).type()};
 }
 
 std::optional<std::string> context_note(const RunConfig& config, const format::ModelConfig& model) {
@@ -187,31 +177,11 @@ void attach_saved_adapter(model::Transformer& model, const format::AdapterFolder
   model.adapter().assign(adapter);
 }
 
-void use_resident_weights(model::Transformer& model) {
+void use_resident_weights(model::Transformer& model, const Machine& machine) {
   // The other half is for activations, logits and the key-value cache.
-  if (model.resident_bytes() <= memory_left() / 2) model.make_weights_resident();
+  if (model.resident_bytes() <= machine.memory_left() / 2) model.make_weights_resident();
 }
 
-int64_t cache_budget() { return memory_left() / 2; }
-
-int64_t apply_machine_settings(const RunConfig& config) {
-  if (config.device != "auto" && config.device != "cpu") {
-    refuse(fmt::format("device {} is not supported yet", config.device), "use device: cpu");
-  }
-  const int64_t num_threads = config.num_threads > 0 ? config.num_threads : available_cores();
-  at::set_num_threads(static_cast<int>(num_threads));
-  const int64_t available = memory::available_memory();
-  if (config.memory_limit > available) {
-    throw Error(ExitCode::kDoesNotFit,
-                {.what = "memory_limit is above what is free",
-                 .got = format_bytes(config.memory_limit),
-                 .expected = fmt::format("at most {}", format_bytes(available))});
-  }
-  // Examples, the tokenizer, kept blocks and the libraries' own memory are not counted.
-  const int64_t reserve = std::min(kUncountedReserve, available / 4);
-  const int64_t limit = config.memory_limit > 0 ? config.memory_limit : available - reserve;
-  memory::cpu_counter().set_limit(limit);
-  return limit;
-}
+int64_t cache_budget(const Machine& machine) { return machine.memory_left() / 2; }
 
 }  // namespace rung::training

@@ -13,6 +13,7 @@
 #include "model/transformer.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
+#include "training/machine.h"
 
 namespace rung::training {
 
@@ -57,13 +58,9 @@ void attach_saved_adapter(model::Transformer& model, const format::AdapterFolder
 
 // Inference: keeps dequantised weights resident where the memory limit leaves room for them twice
 // over.
-void use_resident_weights(model::Transformer& model);
+void use_resident_weights(model::Transformer& model, const Machine& machine);
 
 // Inference: what the key-value caches may take of the memory that is left now.
-int64_t cache_budget();
-
-// Installs the memory limit of the configuration (or what is free) and the number of threads;
-// returns the limit.
-int64_t apply_machine_settings(const RunConfig& config);
+int64_t cache_budget(const Machine& machine);
 
 }  // namespace rung::training

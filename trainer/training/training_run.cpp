@@ -9,8 +9,6 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "job/stop_signal.h"
-#include "memory/counting_allocator.h"
-#include "memory/system_memory.h"
 #include "training/evaluation.h"
 #include "training/output_folder.h"
 #include "training/run_summary.h"
@@ -27,9 +25,10 @@ double seconds_since(Clock::time_point start) {
 
 }  // namespace
 
-TrainingRun::TrainingRun(const RunConfig& config, const StartingPoint& start, int64_t memory_limit,
-                         const RunReport& report)
+TrainingRun::TrainingRun(const RunConfig& config, const StartingPoint& start,
+                         const Machine& machine, const RunReport& report)
     : config_(config),
+      machine_(machine),
       peaks_(report.peaks),
       record_(report.record),
       log_(report.log),
@@ -43,7 +42,7 @@ TrainingRun::TrainingRun(const RunConfig& config, const StartingPoint& start, in
                       .adapter = adapter_plan_.options,
                       .examples = data_.train.examples,
                       .validation = data_.validation.examples,
-                      .memory_limit = memory_limit})),
+                      .memory_limit = machine.tensor_limit()})),
       inputs_(hash_inputs(config)),
       model_(load_model(config, base_, adapter_plan_)),
       optimizer_(model_.adapter().parameters(), {.beta1 = config.adam_beta1,
@@ -55,7 +54,7 @@ TrainingRun::TrainingRun(const RunConfig& config, const StartingPoint& start, in
   say_notes();
   take_over(start);
   metrics_.emplace(config.output_dir / "metrics.jsonl");
-  say_plan(memory_limit);
+  say_plan();
 }
 
 model::Transformer TrainingRun::load_model(const RunConfig& config, const BaseModel& base,
@@ -80,14 +79,14 @@ void TrainingRun::say_notes() const {
   }
 }
 
-void TrainingRun::say_plan(int64_t memory_limit) const {
+void TrainingRun::say_plan() const {
   log_ << summary_text({.config = config_,
+                        .machine = machine_,
                         .data = data_.train.report,
                         .plan = plan_,
                         .num_blocks = model_.num_blocks(),
                         .num_adapted = std::ssize(adapter_plan_.options.modules),
-                        .num_parameters = model_.adapter().parameters().numel(),
-                        .memory_limit = memory_limit});
+                        .num_parameters = model_.adapter().parameters().numel()});
 }
 
 // From here on the folder is this run's.
@@ -190,7 +189,8 @@ void TrainingRun::check_divergence() const {
 
 void TrainingRun::write_step(const step::StepResult& result, const data::StepBatch& batch,
                              double learning_rate, double seconds) {
-  const memory::Usage usage = memory::cpu_counter().usage();
+  const memory::Device& device = machine_.device;
+  const memory::Usage usage = device.counter().usage();
   const int64_t tokens = batch.num_tokens();
   metrics_->write({{"kind", "train"},
                    {"step", state_.step},
@@ -206,8 +206,8 @@ void TrainingRun::write_step(const step::StepResult& result, const data::StepBat
                    {"elapsed_seconds", state_.elapsed_seconds},
                    {"memory_peak", usage.peak},
                    {"memory_live", usage.live},
-                   {"memory_reserved", usage.live + usage.library},
-                   {"memory_other", memory::process_peak() - usage.peak}});
+                   {"memory_reserved", device.reserved()},
+                   {"memory_other", device.other()}});
   progress_->update({.step = state_.step,
                      .epoch = epoch(),
                      .loss = result.loss,

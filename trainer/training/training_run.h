@@ -29,8 +29,8 @@ struct RunReport {
 class TrainingRun {
  public:
   // Opens and checks everything, plans, loads the model, takes output_dir over and goes to the
-  // starting point. memory_limit in bytes.
-  TrainingRun(const RunConfig& config, const StartingPoint& start, int64_t memory_limit,
+  // starting point.
+  TrainingRun(const RunConfig& config, const StartingPoint& start, const Machine& machine,
               const RunReport& report);
 
   // Trains to the last step and publishes the adapter (kOk), or saves a checkpoint where a stop is
@@ -41,7 +41,7 @@ class TrainingRun {
   static model::Transformer load_model(const RunConfig& config, const BaseModel& base,
                                        const AdapterPlan& adapter);
   void say_notes() const;
-  void say_plan(int64_t memory_limit) const;
+  void say_plan() const;
   void record_plan();
   void take_over(const StartingPoint& start);
   void restore(const std::filesystem::path& checkpoint);
@@ -60,6 +60,7 @@ class TrainingRun {
   double epoch() const;
 
   const RunConfig& config_;
+  const Machine& machine_;
   PhasePeaks& peaks_;
   RunRecord& record_;
   std::ostream& log_;

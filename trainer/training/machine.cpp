@@ -1,0 +1,67 @@
+#include "training/machine.h"
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/cores.h"
+#include "base/error.h"
+#include "base/units.h"
+#include "ops/device.h"
+
+namespace rung::training {
+namespace {
+
+// What is left to others where no limit is given. On a CPU examples, the tokenizer, kept blocks and
+// the libraries' own memory are not counted; on a GPU kernels are loaded as they are first used.
+int64_t reserve_of(const memory::Device& device, int64_t free) {
+  const int64_t reserve = device.torch_device().is_cpu() ? int64_t{1} << 30 : int64_t{256} << 20;
+  return std::min(reserve, free / 4);
+}
+
+int64_t limit_of(const RunConfig& config, const memory::Device& device) {
+  const int64_t free = device.free_memory() + device.other();
+  if (config.memory_limit > free) {
+    throw Error(
+        ExitCode::kDoesNotFit,
+        {.what = "memory_limit is above what is free",
+         .got = format_bytes(config.memory_limit),
+         .expected = fmt::format("at most {}", format_bytes(free)),
+         .hint = device.torch_device().is_cpu() ? "" : "see nvidia-smi for who else uses the GPU"});
+  }
+  return config.memory_limit > 0 ? config.memory_limit : free - reserve_of(device, free);
+}
+
+}  // namespace
+
+int64_t Machine::tensor_limit() const {
+  return device.torch_device().is_cpu() ? limit : limit - device.other();
+}
+
+int64_t Machine::memory_left() const { return tensor_limit() - device.counter().usage().live; }
+
+Machine open_machine(const RunConfig& config) {
+  const ops::OpenedDevice opened = ops::open_device(config.device);
+  const int64_t num_threads = config.num_threads > 0 ? config.num_threads : available_cores();
+  at::set_num_threads(static_cast<int>(num_threads));
+  Machine machine{.device = opened.device,
+                  .key = opened.device.torch_device().str(),
+                  .why_not_cuda = opened.why_not_cuda,
+                  .limit = limit_of(config, opened.device)};
+  machine.device.set_limit(machine.limit);
+  return machine;
+}
+
+RunConfig with_device(RunConfig config, const Machine& machine) {
+  config.device = machine.key;
+  return config;
+}
+
+c10::Device device_of(const RunConfig& config) {
+  if (config.device == "auto") return c10::kCPU;
+  if (config.device == "cuda") return {c10::kCUDA, 0};
+  return c10::Device(config.device);
+}
+
+}  // namespace rung::training

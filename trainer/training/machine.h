@@ -1,0 +1,36 @@
+// The device of a run, and how much of it the run may use.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/run_config.h"
+#include "memory/device.h"
+
+namespace rung::training {
+
+struct Machine {
+  memory::Device& device;
+  std::string key;           // what `device: auto` came to: "cpu", "cuda:0"
+  std::string why_not_cuda;  // one line, where auto ended on the CPU
+  int64_t limit = 0;         // bytes: of tensors on a CPU, of the whole process on a GPU
+
+  // Bytes of `limit` that are left for tensors: on a GPU the context and the libraries' own are
+  // taken off.
+  int64_t tensor_limit() const;
+  // Bytes of tensor_limit that no tensor has taken.
+  int64_t memory_left() const;
+};
+
+// Opens the device, installs the memory limit of the configuration (or what is free) and the number
+// of threads. Throws Error: kConfig where the device cannot be used, kDoesNotFit where memory_limit
+// is above what is free.
+Machine open_machine(const RunConfig& config);
+
+// `config` with the device that `machine` is.
+RunConfig with_device(RunConfig config, const Machine& machine);
+
+// The device that a resolved configuration names; "auto" stands for the CPU.
+c10::Device device_of(const RunConfig& config);
+
+}  // namespace rung::training
