@@ -11,6 +11,7 @@ namespace {
 
 using emulation::Device;
 using emulation::GuardedBuffer;
+using emulation::ShiftedBuffer;
 using kernels::bf16;
 using kernels::RmsNormShape;
 using kernels::Stream;
@@ -216,22 +217,6 @@ TEST(RmsNormCudaInPlace, BackwardMayOverwriteItsInputs) {
     }
   }
 }
-
-// A copy of `values` that starts behind a multiple of 16 bytes where `is_misaligned`.
-template <typename T>
-class ShiftedBuffer {
- public:
-  ShiftedBuffer(const std::vector<T>& values, bool is_misaligned)
-      : shift_(is_misaligned ? 1 : 0), buffer_(values.size() + shift_) {
-    std::ranges::copy(values, data());
-  }
-  T* data() { return buffer_.data() + shift_; }
-  std::vector<T> read() { return {data(), buffer_.data() + buffer_.size()}; }
-
- private:
-  size_t shift_;
-  GuardedBuffer<T> buffer_;
-};
 
 // Rows that are aligned by their lengths; one operand after the other lies where packets do not.
 TEST(RmsNormCudaLaunch, TakesMisalignedPointersByElement) {

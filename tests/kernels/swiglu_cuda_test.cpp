@@ -15,6 +15,7 @@ namespace {
 
 using emulation::Device;
 using emulation::GuardedBuffer;
+using emulation::ShiftedBuffer;
 using kernels::bf16;
 using kernels::fp16;
 using kernels::Stream;
@@ -129,32 +130,36 @@ TYPED_TEST(SwigluCuda, BackwardMatchesReference) {
   }
 }
 
-// Operands that do not start at 16 bytes are served element by element: the same bits.
+// Operands that do not start at 16 bytes, one after the other: served element by element, with the
+// same bits.
 TYPED_TEST(SwigluCuda, TakesMisalignedOperands) {
   using T = typename TypeParam::Stored;
   using Out = typename TypeParam::Operand;
-  constexpr int64_t rows = 3;
-  constexpr int64_t inter = 64;
-  const SwigluShape shape = swiglu_shape(rows, inter);
-  const auto values = random_values<T>(rows * 2 * inter + 1, 1);
-  const GuardedBuffer<T> shifted(values);
-  const GuardedBuffer<T> aligned(std::vector<T>(values.begin() + 1, values.end()));
-  Device device;
-  const Stream stream{device.handle()};
-  GuardedBuffer<Out> expected(rows * inter);
-  GuardedBuffer<Out> y(rows * inter);
-  kernels::cuda::swiglu_forward(aligned.data(), shape, expected.data(), stream);
-  kernels::cuda::swiglu_forward(shifted.data() + 1, shape, y.data(), stream);
-  EXPECT_TRUE(testing::close(y.read(), expected.read(), testing::kExact));
-
-  GuardedBuffer<T> expected_gradient(rows * 2 * inter);
-  GuardedBuffer<T> gradient(rows * 2 * inter + 1);
-  kernels::cuda::swiglu_backward(y.data(), aligned.data(), shape, expected_gradient.data(), stream);
-  kernels::cuda::swiglu_backward(y.data(), aligned.data(), shape, gradient.data() + 1, stream);
-  const std::vector<T> got = gradient.read();
-  EXPECT_TRUE(testing::close(std::vector<T>(got.begin() + 1, got.end()), expected_gradient.read(),
-                             testing::kExact));
-  EXPECT_TRUE(y.intact() && gradient.intact());
+  const SwigluShape shape = swiglu_shape(3, 64);
+  const SwigluCase<T, Out> c(shape);
+  std::vector<Out> expected;
+  std::vector<T> expected_gradient;
+  for (int misaligned = 0; misaligned < 6; ++misaligned) {
+    SCOPED_TRACE(misaligned);
+    ShiftedBuffer<T> gate_up(c.gate_up, misaligned == 1);
+    ShiftedBuffer<Out> y(c.dy, misaligned == 2);
+    ShiftedBuffer<Out> dy(c.dy, misaligned == 3);
+    ShiftedBuffer<T> d_gate_up(c.gate_up, misaligned == 4);
+    ShiftedBuffer<Out> h(c.dy, misaligned == 5);
+    Device device;
+    const Stream stream{device.handle()};
+    kernels::cuda::swiglu_forward(gate_up.data(), shape, y.data(), stream);
+    kernels::cuda::swiglu_backward_with_output(dy.data(), gate_up.data(), shape, d_gate_up.data(),
+                                               h.data(), stream);
+    if (misaligned == 0) {
+      expected = y.read();
+      expected_gradient = d_gate_up.read();
+    }
+    EXPECT_TRUE(testing::close(y.read(), expected, testing::kExact));
+    EXPECT_TRUE(testing::close(h.read(), expected, testing::kExact));
+    EXPECT_TRUE(testing::close(d_gate_up.read(), expected_gradient, testing::kExact));
+    EXPECT_TRUE(y.intact() && h.intact() && d_gate_up.intact());
+  }
 }
 
 TYPED_TEST(SwigluCuda, SaturatesAndKeepsNan) {
