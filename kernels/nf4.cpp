@@ -64,6 +64,68 @@ void expand_scales(const Nf4View& w, int64_t first, int64_t count, float* scales
   }
 }
 
+// Calls body(first, count, scales) for all blocks, count <= 256 of them at a time, on several
+// threads. `scales` are those of blocks [first, first + count).
+template <typename Body>
+void for_each_chunk(const Nf4View& w, const Body& body) {
+  const int64_t num_blocks = ceil_div(w.num_elements, kNf4Block);
+#pragma omp parallel for schedule(static) if (w.num_elements > kChunk)
+  for (int64_t first = 0; first < num_blocks; first += kNf4NestedBlock) {
+    const int64_t count = std::min(kNf4NestedBlock, num_blocks - first);
+    float expanded[kNf4NestedBlock];
+    if (w.absmax == nullptr) expand_scales(w, first, count, expanded);
+    body(first, count, w.absmax == nullptr ? expanded : w.absmax + first);
+  }
+}
+
+// Blocks [first, first + count) of w, the last of which may be short -> out.
+template <typename T, typename Out>
+void dequantize_blocks(const Nf4View& w, int64_t first, int64_t count, const float* scales,
+                       Out* out) {
+  const auto blocks =
+      has_avx2() ? avx2::nf4_dequantize_blocks<T, Out> : portable::nf4_dequantize_blocks<T, Out>;
+  const int64_t num_full = std::min(count, w.num_elements / kNf4Block - first);
+  const uint8_t* codes = w.codes + first * (kNf4Block / 2);
+  blocks(codes, scales, num_full, out);
+  if (num_full < count) {
+    dequantize_tail<T>(codes + num_full * (kNf4Block / 2), scales[num_full],
+                       w.num_elements % kNf4Block, out + num_full * kNf4Block);
+  }
+}
+
+// Where rows are whole blocks: the blocks of one row at a time, in place.
+template <typename T, typename Out>
+void dequantize_rows_of_blocks(const Nf4View& w, const Nf4Rows& rows, int64_t first, int64_t count,
+                               const float* scales, Out* out) {
+  const int64_t blocks_per_row = rows.cols / kNf4Block;
+  for (int64_t done = 0; done < count;) {
+    const int64_t row = (first + done) / blocks_per_row;
+    const int64_t col = (first + done) % blocks_per_row;
+    const int64_t run = std::min(count - done, blocks_per_row - col);
+    dequantize_blocks<T>(w, first + done, run, scales + done,
+                         out + row * rows.stride + col * kNf4Block);
+    done += run;
+  }
+}
+
+// Where blocks straddle rows: a block at a time, cut up afterwards.
+template <typename T, typename Out>
+void dequantize_any_rows(const Nf4View& w, const Nf4Rows& rows, int64_t first, int64_t count,
+                         const float* scales, Out* out) {
+  for (int64_t i = 0; i < count; ++i) {
+    Out block[kNf4Block];
+    dequantize_blocks<T>(w, first + i, 1, scales + i, block);
+    const int64_t begin = (first + i) * kNf4Block;
+    const int64_t end = std::min(begin + kNf4Block, w.num_elements);
+    for (int64_t at = begin; at < end;) {
+      const int64_t col = at % rows.cols;
+      const int64_t run = std::min(end - at, rows.cols - col);
+      std::copy_n(block + (at - begin), run, out + at / rows.cols * rows.stride + col);
+      at += run;
+    }
+  }
+}
+
 struct SumLane {
   float level[kSumLevels] = {};
 };
@@ -158,24 +220,20 @@ void nf4_quantize_absmax(const float* absmax, int64_t num_blocks, uint8_t* absma
 
 template <typename T, typename Out>
 void nf4_dequantize(const Nf4View& w, Out* out) {
-  const auto blocks =
-      has_avx2() ? avx2::nf4_dequantize_blocks<T, Out> : portable::nf4_dequantize_blocks<T, Out>;
-  const int64_t num_blocks = ceil_div(w.num_elements, kNf4Block);
-#pragma omp parallel for schedule(static) if (w.num_elements > kChunk)
-  for (int64_t first = 0; first < num_blocks; first += kNf4NestedBlock) {
-    const int64_t count = std::min(kNf4NestedBlock, num_blocks - first);
-    float expanded[kNf4NestedBlock];
-    if (w.absmax == nullptr) expand_scales(w, first, count, expanded);
-    const float* scales = w.absmax == nullptr ? expanded : w.absmax + first;
-    const int64_t num_full = std::min(count, w.num_elements / kNf4Block - first);
-    const uint8_t* codes = w.codes + first * (kNf4Block / 2);
-    Out* chunk_out = out + first * kNf4Block;
-    blocks(codes, scales, num_full, chunk_out);
-    if (num_full < count) {
-      dequantize_tail<T>(codes + num_full * (kNf4Block / 2), scales[num_full],
-                         w.num_elements % kNf4Block, chunk_out + num_full * kNf4Block);
+  for_each_chunk(w, [&](int64_t first, int64_t count, const float* scales) {
+    dequantize_blocks<T>(w, first, count, scales, out + first * kNf4Block);
+  });
+}
+
+template <typename T, typename Out>
+void nf4_dequantize(const Nf4View& w, const Nf4Rows& rows, Out* out) {
+  for_each_chunk(w, [&](int64_t first, int64_t count, const float* scales) {
+    if (rows.cols % kNf4Block == 0) {
+      dequantize_rows_of_blocks<T>(w, rows, first, count, scales, out);
+    } else {
+      dequantize_any_rows<T>(w, rows, first, count, scales, out);
     }
-  }
+  });
 }
 
 const float* nf4_nested_map() { return dynamic_map(MapSign::kSigned); }
@@ -184,9 +242,14 @@ template void nf4_quantize(const float*, int64_t, uint8_t*, float*);
 template void nf4_quantize(const bf16*, int64_t, uint8_t*, float*);
 template void nf4_quantize(const fp16*, int64_t, uint8_t*, float*);
 template void nf4_dequantize<float, float>(const Nf4View&, float*);
+template void nf4_dequantize<float, float>(const Nf4View&, const Nf4Rows&, float*);
 template void nf4_dequantize<bf16, bf16>(const Nf4View&, bf16*);
+template void nf4_dequantize<bf16, bf16>(const Nf4View&, const Nf4Rows&, bf16*);
 template void nf4_dequantize<bf16, float>(const Nf4View&, float*);
+template void nf4_dequantize<bf16, float>(const Nf4View&, const Nf4Rows&, float*);
 template void nf4_dequantize<fp16, fp16>(const Nf4View&, fp16*);
+template void nf4_dequantize<fp16, fp16>(const Nf4View&, const Nf4Rows&, fp16*);
 template void nf4_dequantize<fp16, float>(const Nf4View&, float*);
+template void nf4_dequantize<fp16, float>(const Nf4View&, const Nf4Rows&, float*);
 
 }  // namespace rung::kernels::cpu

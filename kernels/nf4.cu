@@ -1,11 +1,15 @@
 // NF4 on CUDA; the contract is nf4.h, the results are those of nf4.cpp byte for byte.
 //
-// Everything here is bound by memory: a thread owns 8 consecutive elements, which are 4 bytes of
-// codes and one or two 16-byte packets of values, so that a warp's accesses are contiguous. The 8
-// lanes that share a block of 64 find its largest magnitude with shuffles.
+// Everything here is bound by memory. A thread quantises 8 consecutive elements; the 8 lanes that
+// share a block of 64 find its largest magnitude with shuffles. It dequantises packets of 16 bytes,
+// whose codes are 4 bytes (2 for floats), so that what a warp writes at once is contiguous.
 //
 // Products and sums that the CPU rounds separately use the _rn intrinsics, which are never fused.
-#include "kernels/launch.h"
+#include <algorithm>
+#include <limits>
+
+#include "kernels/device_vector.h"
+#include "kernels/fast_divide.h"
 #include "kernels/nf4.h"
 #include "kernels/nf4_tables.h"
 
@@ -17,68 +21,16 @@ namespace rung::kernels::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kVector = 8;                           // elements per thread and step
-constexpr int kLanesPerBlock = kNf4Block / kVector;  // lanes that share a scale
-constexpr int kSteps = 4;                            // of dequantising, loads issued first
+constexpr int kVector = 8;                           // elements that a thread quantises
+constexpr int kLanesPerBlock = kNf4Block / kVector;  // lanes that share a scale then
+constexpr int kSteps = 4;                            // packets that a thread dequantises
 constexpr int kWarp = 32;
 constexpr unsigned kAllLanes = 0xffffffffu;
 constexpr int kMeanWarps = 32;
 
 enum class Scales { kPlain, kNested };
 
-__device__ inline float widen(float value) { return value; }
-__device__ inline float widen(bf16 value) { return __uint_as_float(uint32_t{value.bits} << 16); }
-__device__ inline float widen(fp16 value) { return __half2float(__ushort_as_half(value.bits)); }
-
-template <typename T>
-__device__ inline T narrow(float value);
-template <>
-__device__ inline float narrow<float>(float value) {
-  return value;
-}
-template <>
-__device__ inline bf16 narrow<bf16>(float value) {
-  return {__bfloat16_as_ushort(__float2bfloat16_rn(value))};
-}
-template <>
-__device__ inline fp16 narrow<fp16>(float value) {
-  return {__half_as_ushort(__float2half_rn(value))};
-}
-
-__device__ inline void load_vector(const float* x, float (&values)[kVector]) {
-  const float4 low = reinterpret_cast<const float4*>(x)[0];
-  const float4 high = reinterpret_cast<const float4*>(x)[1];
-  values[0] = low.x, values[1] = low.y, values[2] = low.z, values[3] = low.w;
-  values[4] = high.x, values[5] = high.y, values[6] = high.z, values[7] = high.w;
-}
-
-template <typename T>
-__device__ inline void load_vector(const T* x, float (&values)[kVector]) {
-  const uint4 packet = *reinterpret_cast<const uint4*>(x);
-  const uint32_t words[4] = {packet.x, packet.y, packet.z, packet.w};
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    values[2 * i] = widen(T{static_cast<uint16_t>(words[i] & 0xffffu)});
-    values[2 * i + 1] = widen(T{static_cast<uint16_t>(words[i] >> 16)});
-  }
-}
-
-__device__ inline void store_vector(float* out, const float (&values)[kVector]) {
-  reinterpret_cast<float4*>(out)[0] = make_float4(values[0], values[1], values[2], values[3]);
-  reinterpret_cast<float4*>(out)[1] = make_float4(values[4], values[5], values[6], values[7]);
-}
-
-template <typename T>
-__device__ inline void store_vector(T* out, const T (&values)[kVector]) {
-  uint32_t words[4];
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    words[i] = values[2 * i].bits | uint32_t{values[2 * i + 1].bits} << 16;
-  }
-  *reinterpret_cast<uint4*>(out) = make_uint4(words[0], words[1], words[2], words[3]);
-}
-
-// Element k of the 8 whose codes are the 4 bytes of `packed`: the even one is the high nibble.
+// Element k of those whose codes are the bytes of a number: the even one is the high nibble.
 __device__ constexpr int nibble_shift(int k) { return 4 * (k ^ 1); }
 
 // Largest magnitude of the 64 elements of the lane's block, in all its 8 lanes. Compares bits, so
@@ -108,7 +60,9 @@ __global__ void __launch_bounds__(kThreads)
   const bool is_full_vector = first + kVector <= n;
   float values[kVector] = {};
   if (is_full_vector) {
-    load_vector(x + first, values);
+    const auto vector = load_packet<kVector>(x + first);
+#pragma unroll
+    for (int k = 0; k < kVector; ++k) values[k] = widen(vector.values[k]);
   } else {
 #pragma unroll
     for (int k = 0; k < kVector; ++k) {
@@ -141,82 +95,177 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+// The codes of a packet of kWidth elements.
+template <int kWidth>
+using PackedCodes = std::conditional_t<kWidth == 8, uint32_t, uint16_t>;
+
+// A block's scale as it is stored.
 template <Scales scales>
-__device__ inline float load_scale(const Nf4View& w, const float* map, int64_t block) {
+using StoredScale = std::conditional_t<scales == Scales::kPlain, float, uint8_t>;
+
+template <Scales scales>
+__device__ inline StoredScale<scales> load_scale(const Nf4View& w, int64_t block) {
   if constexpr (scales == Scales::kPlain) {
     return w.absmax[block];
   } else {
-    const float product =
-        __fmul_rn(map[w.absmax_codes[block]], w.nested_absmax[block / kNf4NestedBlock]);
-    return __fadd_rn(product, w.nested_offset);
+    return w.absmax_codes[block];
   }
 }
 
-// The 8 elements whose codes are `packed`, rounded to T.
+// `range` is the second-level scale.
+template <Scales scales>
+__device__ inline float restore_scale(StoredScale<scales> stored, const float* map, float range,
+                                      float offset) {
+  if constexpr (scales == Scales::kPlain) {
+    return stored;
+  } else {
+    return __fadd_rn(__fmul_rn(map[stored], range), offset);
+  }
+}
+
+// The elements whose codes are `packed`, rounded to T.
 template <typename T, typename Out>
-__device__ inline void look_up(const float* table, uint32_t packed, float scale,
-                               Out (&values)[kVector]) {
+__device__ inline Packet<Out, kPacketWidth<Out>> look_up(const float* table, uint32_t packed,
+                                                         float scale) {
+  Packet<Out, kPacketWidth<Out>> result;
 #pragma unroll
-  for (int k = 0; k < kVector; ++k) {
-    const float value = __fmul_rn(table[(packed >> nibble_shift(k)) & 15u], scale);
-    if constexpr (sizeof(T) == sizeof(Out)) {
-      values[k] = narrow<T>(value);
-    } else {
-      values[k] = widen(narrow<T>(value));
+  for (int k = 0; k < kPacketWidth<Out>; ++k) {
+    result.values[k] =
+        narrow_as<T, Out>(__fmul_rn(table[(packed >> nibble_shift(k)) & 15u], scale));
+  }
+  return result;
+}
+
+// Where elements go. store() writes the packet of elements [first, first + kWidth), or the first
+// `count` of them.
+struct Dense {
+  template <typename Out, int kWidth>
+  __device__ void store(const Packet<Out, kWidth>& packet, int64_t first, Out* out) const {
+    store_packet(out + first, packet);
+  }
+  template <typename Out, int kWidth>
+  __device__ void store(const Packet<Out, kWidth>& packet, int64_t first, int count,
+                        Out* out) const {
+#pragma unroll
+    for (int k = 0; k < kWidth; ++k) {
+      if (k < count) out[first + k] = packet.values[k];
     }
   }
-}
+};
 
-// A vector that may end past the tensor's last element.
-template <typename T, typename Out>
-__device__ inline void dequantize_tail(const Nf4View& w, const float* table, int64_t first,
-                                       float scale, Out* out) {
-  uint32_t packed = 0;
-  for (int k = 0; k < kVector && first + k < w.num_elements; k += 2) {
-    packed |= uint32_t{w.codes[(first + k) / 2]} << (4 * k);
+// Rows of whole packets, fewer than 2^31 of them. Counted in packets, so that the compiler sees
+// that a packet is aligned and does not cut its store.
+struct PacketRows {
+  template <typename Out, int kWidth>
+  __device__ void store(const Packet<Out, kWidth>& packet, int64_t first, Out* out) const {
+    Dense().store(packet, place(first / kWidth) * kWidth, out);
   }
-  Out values[kVector];
-  look_up<T>(table, packed, scale, values);
+  template <typename Out, int kWidth>
+  __device__ void store(const Packet<Out, kWidth>& packet, int64_t first, int count,
+                        Out* out) const {
+    Dense().store(packet, place(first / kWidth) * kWidth, count, out);
+  }
+  __device__ int64_t place(int64_t packet_idx) const {
+    return packet_idx + gap * packets_per_row.divide(static_cast<uint32_t>(packet_idx));
+  }
+
+  FastDivider packets_per_row;
+  int64_t gap;  // packets between the end of a row and the next one
+};
+
+// Rows of any length at any place, element by element.
+struct AnyRows {
+  template <typename Out, int kWidth>
+  __device__ void store(const Packet<Out, kWidth>& packet, int64_t first, Out* out) const {
+    store(packet, first, kWidth, out);
+  }
+  template <typename Out, int kWidth>
+  __device__ void store(const Packet<Out, kWidth>& packet, int64_t first, int count,
+                        Out* out) const {
+    const int64_t row = first / rows.cols;
+    int64_t col = first - row * rows.cols;
+    out += row * rows.stride;
 #pragma unroll
-  for (int k = 0; k < kVector; ++k) {
-    if (first + k < w.num_elements) out[first + k] = values[k];
+    for (int k = 0; k < kWidth; ++k) {
+      if (k < count) out[col] = packet.values[k];
+      if (++col == rows.cols) {
+        col = 0;
+        out += rows.stride;
+      }
+    }
   }
+
+  Nf4Rows rows;
+};
+
+// A packet that may end past the tensor's last element.
+template <typename T, typename Layout, typename Out>
+__device__ inline void dequantize_tail(const Nf4View& w, const float* table, int64_t first,
+                                       float scale, const Layout& layout, Out* out) {
+  constexpr int kWidth = kPacketWidth<Out>;
+  const int64_t left = w.num_elements - first;
+  const int count = left < kWidth ? static_cast<int>(left) : kWidth;
+  uint32_t packed = 0;
+#pragma unroll
+  for (int k = 0; k < kWidth; k += 2) {
+    if (k < count) packed |= uint32_t{w.codes[(first + k) / 2]} << (4 * k);
+  }
+  layout.store(look_up<T, Out>(table, packed, scale), first, count, out);
 }
 
 // w -> out [num_elements], rounded to T. The 16 values lie in 16 different banks of shared memory,
 // so that lanes never wait for one another in the lookup. In all thread blocks but the last the
-// loads of all steps are issued before the first store.
-template <typename T, typename Out, Scales scales>
+// loads of all steps are issued before anything is waited for.
+template <typename T, typename Out, Scales scales, typename Layout>
 __global__ void __launch_bounds__(kThreads)
-    nf4_dequantize_kernel(Nf4View w, Nf4Tables tables, Out* __restrict__ out) {
+    nf4_dequantize_kernel(Nf4View w, Nf4Tables tables, Layout layout, Out* __restrict__ out) {
   static_assert(kThreads == 256, "each thread copies one entry of the nested map");
+  constexpr int kWidth = kPacketWidth<Out>;
+  constexpr int kStride = kThreads * kWidth;
+  constexpr int kTile = kStride * kSteps;
+  static_assert(kNf4Block * kNf4NestedBlock % kTile == 0, "a tile has one second-level scale");
   __shared__ float table[16];
   __shared__ float map[256];
-  if (threadIdx.x < 16) table[threadIdx.x] = tables.values[threadIdx.x];
-  if constexpr (scales == Scales::kNested) map[threadIdx.x] = w.nested_map[threadIdx.x];
+
+  const int64_t tile = int64_t{blockIdx.x} * kTile;
+  const int64_t base = tile + threadIdx.x * kWidth;
+  const bool is_full_tile = tile + kTile <= w.num_elements;
+  PackedCodes<kWidth> packed[kSteps] = {};
+  StoredScale<scales> stored[kSteps] = {};
+  float range = 0.0f;
+  float map_entry = 0.0f;
+  if constexpr (scales == Scales::kNested) {
+    range = w.nested_absmax[tile / (kNf4Block * kNf4NestedBlock)];
+    map_entry = w.nested_map[threadIdx.x];
+  }
+  if (is_full_tile) {
+    const uint8_t* codes = w.codes + base / 2;
+    const int64_t block = base / kNf4Block;
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step) {
+      packed[step] = *reinterpret_cast<const PackedCodes<kWidth>*>(codes + step * (kStride / 2));
+      stored[step] = load_scale<scales>(w, block + step * (kStride / kNf4Block));
+    }
+  }
+  // Not one value a thread: an index into parameters that is not constant costs 64 instructions.
+  if (threadIdx.x == 0) {
+#pragma unroll
+    for (int k = 0; k < 16; ++k) table[k] = tables.values[k];
+  }
+  if constexpr (scales == Scales::kNested) map[threadIdx.x] = map_entry;
   __syncthreads();
 
-  constexpr int kStride = kThreads * kVector;
-  const int64_t tile = int64_t{blockIdx.x} * kStride * kSteps;
-  const int64_t base = tile + threadIdx.x * kVector;
-  if (tile + kStride * kSteps <= w.num_elements) {
-    uint32_t packed[kSteps];
-    float scale[kSteps];
+  if (is_full_tile) {
 #pragma unroll
     for (int step = 0; step < kSteps; ++step) {
-      const int64_t first = base + step * kStride;
-      packed[step] = *reinterpret_cast<const uint32_t*>(w.codes + first / 2);
-      scale[step] = load_scale<scales>(w, map, first / kNf4Block);
-    }
-#pragma unroll
-    for (int step = 0; step < kSteps; ++step) {
-      Out values[kVector];
-      look_up<T>(table, packed[step], scale[step], values);
-      store_vector(out + base + step * kStride, values);
+      const float scale = restore_scale<scales>(stored[step], map, range, w.nested_offset);
+      layout.store(look_up<T, Out>(table, packed[step], scale), base + step * kStride, out);
     }
   } else {
     for (int64_t first = base; first < w.num_elements; first += kStride) {
-      dequantize_tail<T>(w, table, first, load_scale<scales>(w, map, first / kNf4Block), out);
+      const float scale = restore_scale<scales>(load_scale<scales>(w, first / kNf4Block), map,
+                                                range, w.nested_offset);
+      dequantize_tail<T>(w, table, first, scale, layout, out);
     }
   }
 }
@@ -352,24 +401,54 @@ void nf4_quantize_absmax(const float* absmax, int64_t num_blocks, const float* n
          0, stream, absmax, num_blocks, nested_map, nested_offset, absmax_codes, nested_absmax);
 }
 
+namespace {
+
+template <typename T, typename Out, typename Layout>
+void launch_dequantize(const Nf4View& w, const Layout& layout, Out* out, Stream stream) {
+  check_alignment(w.codes, 4, "nf4_dequantize: codes");
+  const unsigned grid =
+      num_blocks_for(w.num_elements, int64_t{kThreads} * kPacketWidth<Out> * kSteps);
+  const auto kernel = w.absmax != nullptr ? nf4_dequantize_kernel<T, Out, Scales::kPlain, Layout>
+                                          : nf4_dequantize_kernel<T, Out, Scales::kNested, Layout>;
+  launch(kernel, grid, kThreads, 0, stream, w, kNf4Tables, layout, out);
+}
+
+}  // namespace
+
 template <typename T, typename Out>
 void nf4_dequantize(const Nf4View& w, Out* out, Stream stream) {
   if (w.num_elements == 0) return;
-  check_alignment(w.codes, 4, "nf4_dequantize: codes");
   check_alignment(out, 16, "nf4_dequantize: out");
-  const unsigned grid = num_blocks_for(w.num_elements, int64_t{kThreads} * kVector * kSteps);
-  const auto kernel = w.absmax != nullptr ? nf4_dequantize_kernel<T, Out, Scales::kPlain>
-                                          : nf4_dequantize_kernel<T, Out, Scales::kNested>;
-  launch(kernel, grid, kThreads, 0, stream, w, kNf4Tables, out);
+  launch_dequantize<T>(w, Dense(), out, stream);
+}
+
+template <typename T, typename Out>
+void nf4_dequantize(const Nf4View& w, const Nf4Rows& rows, Out* out, Stream stream) {
+  if (w.num_elements == 0) return;
+  constexpr int64_t kWidth = kPacketWidth<Out>;
+  constexpr int64_t kMaxPackets = std::numeric_limits<int32_t>::max();
+  if (rows.cols % kWidth == 0 && has_aligned_rows(out, rows.stride) &&
+      std::max(w.num_elements, rows.cols) / kWidth < kMaxPackets) {
+    const FastDivider packets_per_row(static_cast<uint32_t>(rows.cols / kWidth));
+    launch_dequantize<T>(w, PacketRows{packets_per_row, (rows.stride - rows.cols) / kWidth}, out,
+                         stream);
+  } else {
+    launch_dequantize<T>(w, AnyRows{rows}, out, stream);
+  }
 }
 
 template void nf4_quantize(const float*, int64_t, uint8_t*, float*, Stream);
 template void nf4_quantize(const bf16*, int64_t, uint8_t*, float*, Stream);
 template void nf4_quantize(const fp16*, int64_t, uint8_t*, float*, Stream);
 template void nf4_dequantize<float, float>(const Nf4View&, float*, Stream);
+template void nf4_dequantize<float, float>(const Nf4View&, const Nf4Rows&, float*, Stream);
 template void nf4_dequantize<bf16, bf16>(const Nf4View&, bf16*, Stream);
+template void nf4_dequantize<bf16, bf16>(const Nf4View&, const Nf4Rows&, bf16*, Stream);
 template void nf4_dequantize<bf16, float>(const Nf4View&, float*, Stream);
+template void nf4_dequantize<bf16, float>(const Nf4View&, const Nf4Rows&, float*, Stream);
 template void nf4_dequantize<fp16, fp16>(const Nf4View&, fp16*, Stream);
+template void nf4_dequantize<fp16, fp16>(const Nf4View&, const Nf4Rows&, fp16*, Stream);
 template void nf4_dequantize<fp16, float>(const Nf4View&, float*, Stream);
+template void nf4_dequantize<fp16, float>(const Nf4View&, const Nf4Rows&, float*, Stream);
 
 }  // namespace rung::kernels::cuda

@@ -34,6 +34,13 @@ struct Nf4View {
   int64_t num_elements = 0;
 };
 
+// Rows of a wider buffer: element i of the tensor goes to (i / cols) * stride + i % cols. What lies
+// between cols and stride is left alone.
+struct Nf4Rows {
+  int64_t cols = 0;
+  int64_t stride = 0;  // elements between rows, at least cols
+};
+
 namespace cpu {
 
 // Given x [n], sets codes [ceil(n / 2)] and absmax [ceil(n / 64)]. T: float, bf16, fp16.
@@ -51,13 +58,18 @@ void nf4_quantize_absmax(const float* absmax, int64_t num_blocks, uint8_t* absma
 template <typename T, typename Out>
 void nf4_dequantize(const Nf4View& w, Out* out);
 
+// The same values as rows of `out`. Fast where cols is a multiple of 64.
+template <typename T, typename Out>
+void nf4_dequantize(const Nf4View& w, const Nf4Rows& rows, Out* out);
+
 // The signed dynamic 8-bit map [256], ascending: what `nested_map` is for tensors quantised here.
 const float* nf4_nested_map();
 
 }  // namespace cpu
 
 // Throw std::invalid_argument for misaligned pointers: elements (x, out) are read and written in
-// packets of 16 bytes, codes in packets of 4. Device allocators give more than that.
+// packets of 16 bytes, codes in packets of 4. Device allocators give more than that. Only rows, see
+// below, may lie anywhere.
 namespace cuda {
 
 // As cpu::nf4_quantize, byte for byte. T: float, bf16, fp16.
@@ -73,6 +85,11 @@ void nf4_quantize_absmax(const float* absmax, int64_t num_blocks, const float* n
 // As cpu::nf4_dequantize, byte for byte.
 template <typename T, typename Out>
 void nf4_dequantize(const Nf4View& w, Out* out, Stream stream);
+
+// The same. Fast where out is aligned to 16 bytes and cols and stride are multiples of 8 (4 where
+// Out is float); other rows are written element by element.
+template <typename T, typename Out>
+void nf4_dequantize(const Nf4View& w, const Nf4Rows& rows, Out* out, Stream stream);
 
 }  // namespace cuda
 }  // namespace rung::kernels

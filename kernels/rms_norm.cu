@@ -23,10 +23,11 @@ constexpr unsigned kAllLanes = 0xffffffffu;
 constexpr int kMaxThreads = 1024;  // of a block
 constexpr int kSharedBlock = 256;  // threads of a block of several vectors
 
-// What a thread of a long vector holds of each operand: 16 elements, so that two operands have room
-// in 64 registers as floats. As packets, or one by one where rows are not aligned.
+// What a thread of a long vector holds of each operand: 16 elements in packets, so that two
+// operands have room in 64 registers as floats; 8 one by one where rows are not aligned, since each
+// of those also needs an address.
 constexpr int kElements = 16;
-constexpr int kMaxCols = kMaxThreads * kElements;
+constexpr int kLooseElements = 8;
 template <typename T>
 constexpr int kPackets = kElements / kPacketWidth<T>;
 
@@ -234,29 +235,28 @@ Blocks blocks_for(const RmsNormShape& shape, int width, int pieces) {
           .block = dim3(static_cast<unsigned>(threads), static_cast<unsigned>(vectors_per_block))};
 }
 
-void check_shape(const RmsNormShape& shape, const char* name) {
-  if (shape.cols > kMaxCols) {
-    throw std::invalid_argument(std::string(name) + ": cols must be at most " +
-                                std::to_string(kMaxCols) + ", got " + std::to_string(shape.cols));
-  }
-  if (shape.rows * shape.heads > std::numeric_limits<int32_t>::max()) {
-    throw std::invalid_argument(std::string(name) + ": rows * heads must be below 2^31, got " +
-                                std::to_string(shape.rows) + " * " + std::to_string(shape.heads));
-  }
-}
-
-bool is_empty(const RmsNormShape& shape) {
-  return shape.rows == 0 || shape.heads == 0 || shape.cols == 0;
-}
-
 template <typename T, typename Out>
 bool has_aligned_packets(const T* x, const T* weight, const Out* y, const RmsNormShape& shape) {
   return has_aligned_rows(x, shape.x_stride) && has_aligned_rows(weight, shape.cols) &&
          has_aligned_rows(y, shape.y_stride);
 }
 
+void check_shape(const RmsNormShape& shape, bool is_aligned, const std::string& name) {
+  const int64_t max_cols = kMaxThreads * (is_aligned ? kElements : kLooseElements);
+  if (shape.cols > max_cols) {
+    throw std::invalid_argument(name + ": cols must be at most " + std::to_string(max_cols) +
+                                (is_aligned ? "" : " in rows not aligned to 16 bytes") + ", got " +
+                                std::to_string(shape.cols));
+  }
+  if (shape.rows * shape.heads > std::numeric_limits<int32_t>::max()) {
+    throw std::invalid_argument(name + ": rows * heads must be below 2^31, got " +
+                                std::to_string(shape.rows) + " * " + std::to_string(shape.heads));
+  }
+}
+
 template <typename Kernel>
 struct KernelChoice {
+  const char* name;
   Kernel by_element;  // for rows that are not aligned
   Kernel one_packet;  // a lane, for short vectors
   Kernel packets;     // several a thread
@@ -267,9 +267,11 @@ struct KernelChoice {
 template <typename Kernel, typename... Args>
 void launch_choice(const KernelChoice<Kernel>& choice, bool is_aligned, const RmsNormShape& shape,
                    Stream stream, Args... args) {
+  check_shape(shape, is_aligned, choice.name);
+  if (shape.rows == 0 || shape.heads == 0 || shape.cols == 0) return;
   const int width = is_aligned ? choice.width : 1;
   const bool is_short = is_aligned && shape.cols <= kWarp * width;
-  const int pieces = !is_aligned ? kElements : is_short ? 1 : choice.pieces;
+  const int pieces = !is_aligned ? kLooseElements : is_short ? 1 : choice.pieces;
   const Blocks blocks = blocks_for(shape, width, pieces);
   const Kernel kernel = !is_aligned ? choice.by_element
                         : is_short  ? choice.one_packet
@@ -282,7 +284,8 @@ void launch_forward(const T* x, const T* residual, const T* weight, float eps,
                     const RmsNormShape& shape, T* sum, Out* y, float* rstd, Stream stream) {
   constexpr int kWidth = kPacketWidth<T>;
   const KernelChoice choice = {
-      .by_element = &rms_norm_forward_kernel<T, Out, 1, kElements, kind>,
+      .name = kind == Residual::kAdded ? "rms_norm_add_forward" : "rms_norm_forward",
+      .by_element = &rms_norm_forward_kernel<T, Out, 1, kLooseElements, kind>,
       .one_packet = &rms_norm_forward_kernel<T, Out, kWidth, 1, kind>,
       .packets = &rms_norm_forward_kernel<T, Out, kWidth, kPackets<T>, kind>,
       .width = kWidth,
@@ -299,7 +302,8 @@ void launch_backward(const Grad* dy, const T* x, const T* weight, const float* r
                      const T* dresidual, const RmsNormShape& shape, T* dx, Stream stream) {
   constexpr int kWidth = kPacketWidth<T>;
   const KernelChoice choice = {
-      .by_element = &rms_norm_backward_kernel<T, Grad, 1, kElements, kind>,
+      .name = "rms_norm_backward",
+      .by_element = &rms_norm_backward_kernel<T, Grad, 1, kLooseElements, kind>,
       .one_packet = &rms_norm_backward_kernel<T, Grad, kWidth, 1, kind>,
       .packets = &rms_norm_backward_kernel<T, Grad, kWidth, kPackets<T>, kind>,
       .width = kWidth,
@@ -319,8 +323,6 @@ void launch_backward(const Grad* dy, const T* x, const T* weight, const float* r
 template <typename T, typename Out>
 void rms_norm_forward(const T* x, const T* weight, float eps, const RmsNormShape& shape, Out* y,
                       float* rstd, Stream stream) {
-  check_shape(shape, "rms_norm_forward");
-  if (is_empty(shape)) return;
   launch_forward<T, Out, Residual::kAbsent>(x, nullptr, weight, eps, shape, nullptr, y, rstd,
                                             stream);
 }
@@ -328,8 +330,6 @@ void rms_norm_forward(const T* x, const T* weight, float eps, const RmsNormShape
 template <typename T, typename Out>
 void rms_norm_add_forward(const T* x, const T* residual, const T* weight, float eps,
                           const RmsNormShape& shape, T* sum, Out* y, float* rstd, Stream stream) {
-  check_shape(shape, "rms_norm_add_forward");
-  if (is_empty(shape)) return;
   launch_forward<T, Out, Residual::kAdded>(x, residual, weight, eps, shape, sum, y, rstd, stream);
 }
 
@@ -343,8 +343,6 @@ void rms_norm_backward(const Grad* dy, const T* x, const T* weight, const float*
 template <typename T, typename Grad>
 void rms_norm_backward(const Grad* dy, const T* x, const T* weight, const float* rstd,
                        const T* dresidual, const RmsNormShape& shape, T* dx, Stream stream) {
-  check_shape(shape, "rms_norm_backward");
-  if (is_empty(shape)) return;
   const auto launch_kind = dresidual == nullptr ? launch_backward<T, Grad, Residual::kAbsent>
                                                 : launch_backward<T, Grad, Residual::kAdded>;
   launch_kind(dy, x, weight, rstd, dresidual, shape, dx, stream);

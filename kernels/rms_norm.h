@@ -56,7 +56,7 @@ void rms_norm_backward(const Grad* dy, const T* x, const T* weight, const float*
 
 // As in cpu::, with rstd and dot products summed in another order. Rows that are aligned to 16
 // bytes, in pointers, strides and cols, are accessed in packets of 16 bytes, others by element.
-// Throw std::invalid_argument where cols > 16384, or for 2^31 vectors or more.
+// Throw std::invalid_argument where cols > 16384 (8192 by element), or for 2^31 vectors or more.
 namespace cuda {
 
 template <typename T, typename Out>

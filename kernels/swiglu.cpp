@@ -59,56 +59,59 @@ RUNG_SIMD_CLONES void backward_row_with_output(const Grad* dy, const T* gate, co
 }  // namespace
 
 template <typename T, typename Out>
-void swiglu_forward(const T* gate_up, int64_t rows, int64_t inter, Out* y) {
-  parallel_for(rows, rows_per_piece(inter), [&](int64_t begin, int64_t end) {
+void swiglu_forward(const T* gate_up, const SwigluShape& shape, Out* y) {
+  parallel_for(shape.rows, rows_per_piece(shape.inter), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
-      const T* gate = gate_up + row * 2 * inter;
-      forward_row(gate, gate + inter, inter, y + row * inter);
+      const T* gate = gate_up + row * shape.gate_up_stride;
+      forward_row(gate, gate + shape.inter, shape.inter, y + row * shape.y_stride);
     }
   });
 }
 
 template <typename T, typename Grad>
-void swiglu_backward(const Grad* dy, const T* gate_up, int64_t rows, int64_t inter, T* d_gate_up) {
-  parallel_for(rows, rows_per_piece(inter), [&](int64_t begin, int64_t end) {
+void swiglu_backward(const Grad* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up) {
+  parallel_for(shape.rows, rows_per_piece(shape.inter), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
-      const T* gate = gate_up + row * 2 * inter;
-      T* d_gate = d_gate_up + row * 2 * inter;
-      backward_row(dy + row * inter, gate, gate + inter, inter, d_gate, d_gate + inter);
+      const T* gate = gate_up + row * shape.gate_up_stride;
+      T* d_gate = d_gate_up + row * shape.gate_up_stride;
+      backward_row(dy + row * shape.y_stride, gate, gate + shape.inter, shape.inter, d_gate,
+                   d_gate + shape.inter);
     }
   });
 }
 
 template <typename T, typename Grad>
-void swiglu_backward_with_output(const Grad* dy, const T* gate_up, int64_t rows, int64_t inter,
+void swiglu_backward_with_output(const Grad* dy, const T* gate_up, const SwigluShape& shape,
                                  T* d_gate_up, Grad* h) {
-  parallel_for(rows, rows_per_piece(inter), [&](int64_t begin, int64_t end) {
+  parallel_for(shape.rows, rows_per_piece(shape.inter), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
-      const T* gate = gate_up + row * 2 * inter;
-      T* d_gate = d_gate_up + row * 2 * inter;
-      backward_row_with_output(dy + row * inter, gate, gate + inter, inter, d_gate, d_gate + inter,
-                               h + row * inter);
+      const T* gate = gate_up + row * shape.gate_up_stride;
+      T* d_gate = d_gate_up + row * shape.gate_up_stride;
+      backward_row_with_output(dy + row * shape.y_stride, gate, gate + shape.inter, shape.inter,
+                               d_gate, d_gate + shape.inter, h + row * shape.y_stride);
     }
   });
 }
 
-template void swiglu_forward(const float*, int64_t, int64_t, float*);
-template void swiglu_forward(const bf16*, int64_t, int64_t, bf16*);
-template void swiglu_forward(const bf16*, int64_t, int64_t, float*);
-template void swiglu_forward(const fp16*, int64_t, int64_t, fp16*);
-template void swiglu_forward(const fp16*, int64_t, int64_t, float*);
-template void swiglu_backward(const float*, const float*, int64_t, int64_t, float*);
-template void swiglu_backward(const bf16*, const bf16*, int64_t, int64_t, bf16*);
-template void swiglu_backward(const float*, const bf16*, int64_t, int64_t, bf16*);
-template void swiglu_backward(const fp16*, const fp16*, int64_t, int64_t, fp16*);
-template void swiglu_backward(const float*, const fp16*, int64_t, int64_t, fp16*);
-template void swiglu_backward_with_output(const float*, const float*, int64_t, int64_t, float*,
+template void swiglu_forward(const float*, const SwigluShape&, float*);
+template void swiglu_forward(const bf16*, const SwigluShape&, bf16*);
+template void swiglu_forward(const bf16*, const SwigluShape&, float*);
+template void swiglu_forward(const fp16*, const SwigluShape&, fp16*);
+template void swiglu_forward(const fp16*, const SwigluShape&, float*);
+template void swiglu_backward(const float*, const float*, const SwigluShape&, float*);
+template void swiglu_backward(const bf16*, const bf16*, const SwigluShape&, bf16*);
+template void swiglu_backward(const float*, const bf16*, const SwigluShape&, bf16*);
+template void swiglu_backward(const fp16*, const fp16*, const SwigluShape&, fp16*);
+template void swiglu_backward(const float*, const fp16*, const SwigluShape&, fp16*);
+template void swiglu_backward_with_output(const float*, const float*, const SwigluShape&, float*,
                                           float*);
-template void swiglu_backward_with_output(const bf16*, const bf16*, int64_t, int64_t, bf16*, bf16*);
-template void swiglu_backward_with_output(const float*, const bf16*, int64_t, int64_t, bf16*,
+template void swiglu_backward_with_output(const bf16*, const bf16*, const SwigluShape&, bf16*,
+                                          bf16*);
+template void swiglu_backward_with_output(const float*, const bf16*, const SwigluShape&, bf16*,
                                           float*);
-template void swiglu_backward_with_output(const fp16*, const fp16*, int64_t, int64_t, fp16*, fp16*);
-template void swiglu_backward_with_output(const float*, const fp16*, int64_t, int64_t, fp16*,
+template void swiglu_backward_with_output(const fp16*, const fp16*, const SwigluShape&, fp16*,
+                                          fp16*);
+template void swiglu_backward_with_output(const float*, const fp16*, const SwigluShape&, fp16*,
                                           float*);
 
 }  // namespace rung::kernels::cpu

@@ -41,38 +41,37 @@ __device__ inline float output(float gate, float s, float up) {
 // gate_up [rows, 2 * inter] -> y [rows, inter]
 template <typename T, typename Out, int N>
 __global__ void __launch_bounds__(kTileThreads)
-    swiglu_forward_kernel(const T* __restrict__ gate_up, RowTiles tiles, Out* __restrict__ y) {
+    swiglu_forward_kernel(const T* __restrict__ gate_up, SwigluShape shape, RowTiles tiles,
+                          Out* __restrict__ y) {
   const int64_t row = tiles.row();
   const int packet = tiles.first_packet<1>();
   if (row >= tiles.rows || packet >= tiles.packets) return;
-  const int inter = tiles.packets * N;
-  const int64_t at = row * inter + packet * N;
-  const auto gate = load_packet<N>(gate_up + at + row * inter);
-  const auto up = load_packet<N>(gate_up + at + row * inter + inter);
+  const int64_t gate_at = row * shape.gate_up_stride + packet * N;
+  const auto gate = load_packet<N>(gate_up + gate_at);
+  const auto up = load_packet<N>(gate_up + gate_at + shape.inter);
   Packet<Out, N> out;
 #pragma unroll
   for (int i = 0; i < N; ++i) {
     const float g = widen(gate.values[i]);
     out.values[i] = narrow_as<T, Out>(output<T>(g, sigmoid<T>(g), widen(up.values[i])));
   }
-  store_packet(y + at, out);
+  store_packet(y + row * shape.y_stride + packet * N, out);
 }
 
 // dy [rows, inter], gate_up [rows, 2 * inter] -> d_gate_up [rows, 2 * inter], h [rows, inter].
 // d_gate_up may be gate_up: a thread reads what it overwrites, first.
 template <typename T, typename Grad, int N, WithOutput with_output>
 __global__ void __launch_bounds__(kTileThreads)
-    swiglu_backward_kernel(const Grad* __restrict__ dy, const T* gate_up, RowTiles tiles,
-                           T* d_gate_up, Grad* __restrict__ h) {
+    swiglu_backward_kernel(const Grad* __restrict__ dy, const T* gate_up, SwigluShape shape,
+                           RowTiles tiles, T* d_gate_up, Grad* __restrict__ h) {
   const int64_t row = tiles.row();
   const int packet = tiles.first_packet<1>();
   if (row >= tiles.rows || packet >= tiles.packets) return;
-  const int inter = tiles.packets * N;
-  const int64_t at = row * inter + packet * N;
-  const int64_t gate_at = at + row * inter;
+  const int64_t at = row * shape.y_stride + packet * N;
+  const int64_t gate_at = row * shape.gate_up_stride + packet * N;
   const auto d_out = load_packet<N>(dy + at);
   const auto gate = load_packet<N>(gate_up + gate_at);
-  const auto up = load_packet<N>(gate_up + gate_at + inter);
+  const auto up = load_packet<N>(gate_up + gate_at + shape.inter);
   Packet<T, N> d_gate;
   Packet<T, N> d_up;
   Packet<Grad, N> out;
@@ -87,7 +86,7 @@ __global__ void __launch_bounds__(kTileThreads)
     out.values[i] = narrow_as<T, Grad>(output<T>(g, s, u));
   }
   store_packet(d_gate_up + gate_at, d_gate);
-  store_packet(d_gate_up + gate_at + inter, d_up);
+  store_packet(d_gate_up + gate_at + shape.inter, d_up);
   if constexpr (with_output == WithOutput::kYes) store_packet(h + at, out);
 }
 
@@ -97,63 +96,66 @@ __global__ void __launch_bounds__(kTileThreads)
 // launchers
 
 template <typename T, typename Out>
-void swiglu_forward(const T* gate_up, int64_t rows, int64_t inter, Out* y, Stream stream) {
-  if (rows == 0 || inter == 0) return;
+void swiglu_forward(const T* gate_up, const SwigluShape& shape, Out* y, Stream stream) {
+  if (shape.rows == 0 || shape.inter == 0) return;
   constexpr int N = kWidth<T, Out>;
-  const bool whole = has_aligned_rows(gate_up, inter) && has_aligned_rows(y, inter);
-  const RowTiles tiles = tile_rows(rows, whole ? inter / N : inter, 1, "swiglu_forward");
+  const bool whole = shape.inter % N == 0 && has_aligned_rows(gate_up, shape.gate_up_stride) &&
+                     has_aligned_rows(y, shape.y_stride);
+  const RowTiles tiles = tile_rows(shape.rows, shape.inter / (whole ? N : 1), 1, "swiglu_forward");
   launch(whole ? swiglu_forward_kernel<T, Out, N> : swiglu_forward_kernel<T, Out, 1>, tiles.grid,
-         tiles.block, 0, stream, gate_up, tiles, y);
+         tiles.block, 0, stream, gate_up, shape, tiles, y);
 }
 
 namespace {
 
 template <typename T, typename Grad, WithOutput with_output>
-void launch_backward(const Grad* dy, const T* gate_up, int64_t rows, int64_t inter, T* d_gate_up,
+void launch_backward(const Grad* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up,
                      Grad* h, Stream stream) {
-  if (rows == 0 || inter == 0) return;
+  if (shape.rows == 0 || shape.inter == 0) return;
   constexpr int N = kWidth<T, Grad>;
-  const bool whole = has_aligned_rows(dy, inter) && has_aligned_rows(gate_up, inter) &&
-                     has_aligned_rows(d_gate_up, inter) && has_aligned_rows(h, inter);
-  const RowTiles tiles = tile_rows(rows, whole ? inter / N : inter, 1, "swiglu_backward");
+  const bool whole = shape.inter % N == 0 && has_aligned_rows(dy, shape.y_stride) &&
+                     has_aligned_rows(h, shape.y_stride) &&
+                     has_aligned_rows(gate_up, shape.gate_up_stride) &&
+                     has_aligned_rows(d_gate_up, shape.gate_up_stride);
+  const RowTiles tiles = tile_rows(shape.rows, shape.inter / (whole ? N : 1), 1, "swiglu_backward");
   launch(whole ? swiglu_backward_kernel<T, Grad, N, with_output>
                : swiglu_backward_kernel<T, Grad, 1, with_output>,
-         tiles.grid, tiles.block, 0, stream, dy, gate_up, tiles, d_gate_up, h);
+         tiles.grid, tiles.block, 0, stream, dy, gate_up, shape, tiles, d_gate_up, h);
 }
 
 }  // namespace
 
 template <typename T, typename Grad>
-void swiglu_backward(const Grad* dy, const T* gate_up, int64_t rows, int64_t inter, T* d_gate_up,
+void swiglu_backward(const Grad* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up,
                      Stream stream) {
-  launch_backward<T, Grad, WithOutput::kNo>(dy, gate_up, rows, inter, d_gate_up, nullptr, stream);
+  launch_backward<T, Grad, WithOutput::kNo>(dy, gate_up, shape, d_gate_up, nullptr, stream);
 }
 
 template <typename T, typename Grad>
-void swiglu_backward_with_output(const Grad* dy, const T* gate_up, int64_t rows, int64_t inter,
+void swiglu_backward_with_output(const Grad* dy, const T* gate_up, const SwigluShape& shape,
                                  T* d_gate_up, Grad* h, Stream stream) {
-  launch_backward<T, Grad, WithOutput::kYes>(dy, gate_up, rows, inter, d_gate_up, h, stream);
+  launch_backward<T, Grad, WithOutput::kYes>(dy, gate_up, shape, d_gate_up, h, stream);
 }
 
-template void swiglu_forward(const float*, int64_t, int64_t, float*, Stream);
-template void swiglu_forward(const bf16*, int64_t, int64_t, bf16*, Stream);
-template void swiglu_forward(const bf16*, int64_t, int64_t, float*, Stream);
-template void swiglu_forward(const fp16*, int64_t, int64_t, fp16*, Stream);
-template void swiglu_forward(const fp16*, int64_t, int64_t, float*, Stream);
-template void swiglu_backward(const float*, const float*, int64_t, int64_t, float*, Stream);
-template void swiglu_backward(const bf16*, const bf16*, int64_t, int64_t, bf16*, Stream);
-template void swiglu_backward(const float*, const bf16*, int64_t, int64_t, bf16*, Stream);
-template void swiglu_backward(const fp16*, const fp16*, int64_t, int64_t, fp16*, Stream);
-template void swiglu_backward(const float*, const fp16*, int64_t, int64_t, fp16*, Stream);
-template void swiglu_backward_with_output(const float*, const float*, int64_t, int64_t, float*,
+template void swiglu_forward(const float*, const SwigluShape&, float*, Stream);
+template void swiglu_forward(const bf16*, const SwigluShape&, bf16*, Stream);
+template void swiglu_forward(const bf16*, const SwigluShape&, float*, Stream);
+template void swiglu_forward(const fp16*, const SwigluShape&, fp16*, Stream);
+template void swiglu_forward(const fp16*, const SwigluShape&, float*, Stream);
+template void swiglu_backward(const float*, const float*, const SwigluShape&, float*, Stream);
+template void swiglu_backward(const bf16*, const bf16*, const SwigluShape&, bf16*, Stream);
+template void swiglu_backward(const float*, const bf16*, const SwigluShape&, bf16*, Stream);
+template void swiglu_backward(const fp16*, const fp16*, const SwigluShape&, fp16*, Stream);
+template void swiglu_backward(const float*, const fp16*, const SwigluShape&, fp16*, Stream);
+template void swiglu_backward_with_output(const float*, const float*, const SwigluShape&, float*,
                                           float*, Stream);
-template void swiglu_backward_with_output(const bf16*, const bf16*, int64_t, int64_t, bf16*, bf16*,
-                                          Stream);
-template void swiglu_backward_with_output(const float*, const bf16*, int64_t, int64_t, bf16*,
+template void swiglu_backward_with_output(const bf16*, const bf16*, const SwigluShape&, bf16*,
+                                          bf16*, Stream);
+template void swiglu_backward_with_output(const float*, const bf16*, const SwigluShape&, bf16*,
                                           float*, Stream);
-template void swiglu_backward_with_output(const fp16*, const fp16*, int64_t, int64_t, fp16*, fp16*,
-                                          Stream);
-template void swiglu_backward_with_output(const float*, const fp16*, int64_t, int64_t, fp16*,
+template void swiglu_backward_with_output(const fp16*, const fp16*, const SwigluShape&, fp16*,
+                                          fp16*, Stream);
+template void swiglu_backward_with_output(const float*, const fp16*, const SwigluShape&, fp16*,
                                           float*, Stream);
 
 }  // namespace rung::kernels::cuda

@@ -14,42 +14,51 @@
 
 namespace rung::kernels {
 
+// Operands may be the first columns of wider buffers; columns behind them are left alone.
+struct SwigluShape {
+  int64_t rows = 0;
+  int64_t inter = 0;
+  int64_t gate_up_stride = 0;  // elements between rows, of gate_up and d_gate_up
+  int64_t y_stride = 0;        // elements between rows, of y, dy and h
+};
+
 namespace cpu {
 
 // Given gate_up [rows, 2 * inter] (gate, then up), sets y [rows, inter].
 // <T, Out>: <float, float>, <bf16, bf16>, <bf16, float>, <fp16, fp16>, <fp16, float>.
 template <typename T, typename Out>
-void swiglu_forward(const T* gate_up, int64_t rows, int64_t inter, Out* y);
+void swiglu_forward(const T* gate_up, const SwigluShape& shape, Out* y);
 
 // Given dy [rows, inter], sets d_gate_up [rows, 2 * inter], which may be gate_up.
 // <T, Grad> as <T, Out> above.
 template <typename T, typename Grad>
-void swiglu_backward(const Grad* dy, const T* gate_up, int64_t rows, int64_t inter, T* d_gate_up);
+void swiglu_backward(const Grad* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up);
 
 // As swiglu_backward; the same pass also sets h [rows, inter] to what swiglu_forward gave, bit for
 // bit: the down projection's gradients need it again. h must not overlap the other operands.
 template <typename T, typename Grad>
-void swiglu_backward_with_output(const Grad* dy, const T* gate_up, int64_t rows, int64_t inter,
+void swiglu_backward_with_output(const Grad* dy, const T* gate_up, const SwigluShape& shape,
                                  T* d_gate_up, Grad* h);
 
 }  // namespace cpu
 
-// Fast where inter is a multiple of 8 (4 in float) and operands are aligned to 16 bytes; all others
-// are served element by element. Throw std::invalid_argument beyond 10^9 rows or 10^8 columns.
+// Fast where inter and the strides are multiples of 8 (4 in float) and operands are aligned to 16
+// bytes; all others are served element by element. Throw std::invalid_argument beyond 10^9 rows or
+// 10^8 columns.
 namespace cuda {
 
 // As cpu::swiglu_forward.
 template <typename T, typename Out>
-void swiglu_forward(const T* gate_up, int64_t rows, int64_t inter, Out* y, Stream stream);
+void swiglu_forward(const T* gate_up, const SwigluShape& shape, Out* y, Stream stream);
 
 // As cpu::swiglu_backward.
 template <typename T, typename Grad>
-void swiglu_backward(const Grad* dy, const T* gate_up, int64_t rows, int64_t inter, T* d_gate_up,
+void swiglu_backward(const Grad* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up,
                      Stream stream);
 
 // As cpu::swiglu_backward_with_output; h is what cuda::swiglu_forward gives, bit for bit.
 template <typename T, typename Grad>
-void swiglu_backward_with_output(const Grad* dy, const T* gate_up, int64_t rows, int64_t inter,
+void swiglu_backward_with_output(const Grad* dy, const T* gate_up, const SwigluShape& shape,
                                  T* d_gate_up, Grad* h, Stream stream);
 
 }  // namespace cuda

@@ -178,6 +178,65 @@ TEST(Nf4CudaDequantize, HoldsOverflowAndDenormalsAsTheCpuDoes) {
   expect_dequantized_as_on_cpu<fp16, fp16>(plain_view(w, 256), guarded.plain(256));
 }
 
+// Rows of packets: several blocks of threads with a tail, parts of rows, rows in a packet's width.
+// Then rows of elements: by their length, by the stride, cutting packets and shorter than them.
+struct RowsCase {
+  kernels::Nf4Rows rows;
+  size_t n;
+};
+const std::vector<RowsCase> kRowsCases = {
+    {{576, 576 + 16}, 576 * 33},
+    {{64, 64}, 64 * 3},
+    {{4096, 4096 + 8}, 4096 * 3 + 100},
+    {{8, 16}, 8192 + 8 * 7 + 3},
+    {{576, 576 + 4}, 576 * 3},
+    {{100, 104}, 100 * 99},
+    {{1025, 1026}, 1025 * 9},
+    {{1, 2}, 77},
+    {{3, 5}, 8192 + 31},
+    {{33, 33}, 33 * 5},
+};
+
+// Out holds `shift` elements in front of the rows, so that they are aligned or not.
+template <typename T, typename Out>
+void expect_rows_equal_a_copy(const kernels::Nf4View& w, const kernels::Nf4Rows& rows,
+                              size_t shift) {
+  Device device;
+  GuardedBuffer<Out> dense(static_cast<size_t>(w.num_elements));
+  kernels::cuda::nf4_dequantize<T>(w, dense.data(), Stream{device.handle()});
+  const std::vector<Out> before(size_of_rows(rows, dense.size()), kernels::from_float<Out>(7.0f));
+  std::vector<Out> expected = copied_to_rows(dense.read(), rows, before);
+  expected.insert(expected.begin(), shift, before.at(0));
+  for (const emulation::Schedule& schedule : emulation::kSchedules) {
+    Device rows_device(schedule);
+    GuardedBuffer<Out> out(std::vector<Out>(expected.size(), before.at(0)));
+    kernels::cuda::nf4_dequantize<T>(w, rows, out.data() + shift, Stream{rows_device.handle()});
+    EXPECT_TRUE(same_bytes(out.read(), expected));
+    EXPECT_TRUE(out.intact());
+    EXPECT_EQ(rows_device.num_launches(), 1);
+  }
+}
+
+template <typename T, typename Out>
+void expect_all_rows_equal_a_copy() {
+  for (const RowsCase& c : kRowsCases) {
+    SCOPED_TRACE(::testing::Message() << c.n << " in rows of " << c.rows.cols);
+    const Nf4Codes w = quantize_on_cpu(random_weights<T>(c.n));
+    const GuardedNf4 guarded(w, nest_on_cpu(w.absmax));
+    expect_rows_equal_a_copy<T, Out>(guarded.plain(c.n), c.rows, 0);
+    expect_rows_equal_a_copy<T, Out>(guarded.nested(c.n), c.rows, 0);
+  }
+  const Nf4Codes w = quantize_on_cpu(random_weights<T>(576 * 3));
+  const GuardedNf4 guarded(w, nest_on_cpu(w.absmax));
+  expect_rows_equal_a_copy<T, Out>(guarded.plain(576 * 3), {576, 576 + 16}, 1);
+}
+
+TEST(Nf4CudaRows, EqualACopyInFloat) { expect_all_rows_equal_a_copy<float, float>(); }
+TEST(Nf4CudaRows, EqualACopyInBf16) { expect_all_rows_equal_a_copy<bf16, bf16>(); }
+TEST(Nf4CudaRows, EqualACopyInBf16HeldInFloat) { expect_all_rows_equal_a_copy<bf16, float>(); }
+TEST(Nf4CudaRows, EqualACopyInFp16) { expect_all_rows_equal_a_copy<fp16, fp16>(); }
+TEST(Nf4CudaRows, EqualACopyInFp16HeldInFloat) { expect_all_rows_equal_a_copy<fp16, float>(); }
+
 TEST(Nf4CudaNested, QuantizesScalesAsTheCpuDoes) {
   const float* cpu_map = kernels::cpu::nf4_nested_map();
   const GuardedBuffer<float> map(std::vector<float>(cpu_map, cpu_map + 256));
@@ -236,6 +295,7 @@ TEST(Nf4CudaLaunch, LaunchesNothingForAnEmptyTensor) {
   const Stream stream{device.handle()};
   kernels::cuda::nf4_quantize<float>(nullptr, 0, nullptr, nullptr, stream);
   kernels::cuda::nf4_dequantize<float, float>({}, nullptr, stream);
+  kernels::cuda::nf4_dequantize<float, float>({}, {.cols = 64, .stride = 80}, nullptr, stream);
   EXPECT_EQ(device.num_launches(), 0);
 }
 

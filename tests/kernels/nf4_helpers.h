@@ -63,6 +63,22 @@ inline kernels::Nf4View nested_view(const Nf4Codes& w, const Nf4NestedScales& ne
           .num_elements = static_cast<int64_t>(n)};
 }
 
+// The length of a buffer that holds n elements as rows.
+inline size_t size_of_rows(const kernels::Nf4Rows& rows, size_t n) {
+  return ceil_div(n, static_cast<size_t>(rows.cols)) * static_cast<size_t>(rows.stride);
+}
+
+// `dense` as rows over a copy of `before`.
+template <typename T>
+std::vector<T> copied_to_rows(const std::vector<T>& dense, const kernels::Nf4Rows& rows,
+                              std::vector<T> before) {
+  for (size_t i = 0; i < dense.size(); ++i) {
+    const auto cols = static_cast<size_t>(rows.cols);
+    before.at(i / cols * static_cast<size_t>(rows.stride) + i % cols) = dense[i];
+  }
+  return before;
+}
+
 // Normal values rounded to T, with one all-zero block where there is room for it.
 template <typename T>
 std::vector<T> random_weights(size_t n, unsigned seed = 1) {

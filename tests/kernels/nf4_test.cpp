@@ -148,6 +148,49 @@ TEST(Nf4Dequantize, WritesNothingBehindAnOddTail) {
   for (size_t i = n; i < out.size(); ++i) ASSERT_EQ(out[i].bits, 0x1234) << i;
 }
 
+// Rows of whole blocks, shorter and longer than 256 of them; rows that cut blocks, and that lie in
+// one; whole numbers of rows and a part of one; several threads' worth.
+struct RowsCase {
+  kernels::Nf4Rows rows;
+  size_t n;
+};
+const std::vector<RowsCase> kRowsCases = {
+    {{64, 64}, 64 * 5},
+    {{64, 72}, 64 * 9 + 33},
+    {{576, 576 + 16}, 576 * 31},
+    {{64 * 300, 64 * 300 + 1}, 64 * 700},
+    {{1, 3}, 65},
+    {{33, 40}, 33 * 20},
+    {{96, 100}, 96 * 7},
+    {{1025, 1026}, 1025 * 33 + 9},
+    {{8, 24}, 1000},
+};
+
+template <typename T, typename Out>
+void expect_rows_equal_a_copy() {
+  for (const RowsCase& c : kRowsCases) {
+    SCOPED_TRACE(::testing::Message() << c.n << " in rows of " << c.rows.cols);
+    const Nf4Codes w = quantize_on_cpu(random_weights<T>(c.n));
+    const Nf4NestedScales nested = nest_on_cpu(w.absmax);
+    const std::vector<Out> before(size_of_rows(c.rows, c.n), kernels::from_float<Out>(7.0f));
+    for (const kernels::Nf4View& view : {plain_view(w, c.n), nested_view(w, nested, c.n)}) {
+      std::vector<Out> dense(c.n);
+      kernels::cpu::nf4_dequantize<T>(view, dense.data());
+      std::vector<Out> got = before;
+      kernels::cpu::nf4_dequantize<T>(view, c.rows, got.data());
+      EXPECT_TRUE(same_bytes(got, copied_to_rows(dense, c.rows, before)));
+    }
+  }
+}
+
+TEST(Nf4Rows, EqualACopyOfTheDenseForm) {
+  expect_rows_equal_a_copy<float, float>();
+  expect_rows_equal_a_copy<bf16, bf16>();
+  expect_rows_equal_a_copy<bf16, float>();
+  expect_rows_equal_a_copy<fp16, fp16>();
+  expect_rows_equal_a_copy<fp16, float>();
+}
+
 TEST(Nf4Tail, FillsTheUnusedNibbleWithTheCodeOfZero) {
   EXPECT_EQ(quantize_on_cpu<float>({-3.0f}).codes.at(0), 0x07);
 }
@@ -155,6 +198,7 @@ TEST(Nf4Tail, FillsTheUnusedNibbleWithTheCodeOfZero) {
 TEST(Nf4Tail, LeavesAnEmptyTensorAlone) {
   kernels::cpu::nf4_quantize<float>(nullptr, 0, nullptr, nullptr);
   kernels::cpu::nf4_dequantize<float, float>({}, nullptr);
+  kernels::cpu::nf4_dequantize<float, float>({}, {.cols = 64, .stride = 80}, nullptr);
 }
 
 TEST(Nf4Nested, RestoresScalesWithinAStepOfTheMap) {

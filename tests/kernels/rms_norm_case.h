@@ -11,12 +11,6 @@
 namespace rung::testing {
 
 inline constexpr float kEps = 1e-5f;
-inline constexpr float kUntouched = 7.0f;
-
-template <typename T>
-std::vector<T> untouched(size_t count) {
-  return std::vector<T>(count, kernels::from_float<T>(kUntouched));
-}
 
 // The operand types of a norm, for typed tests. Out is the type of gradients as well.
 template <typename Compute, typename Stored>

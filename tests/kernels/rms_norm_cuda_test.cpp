@@ -11,6 +11,7 @@ namespace {
 
 using emulation::Device;
 using emulation::GuardedBuffer;
+using emulation::ShiftedBuffer;
 using kernels::bf16;
 using kernels::RmsNormShape;
 using kernels::Stream;
@@ -34,7 +35,7 @@ const std::vector<RmsNormShape> kShapes = {
     norm_shape(3, 1, 1025, 3, 1),
     norm_shape(2, 3, 576, 1, 8),
     norm_shape(2, 1, 576, 8, 1),
-    norm_shape(1, 1, 16383, 0, 0),
+    norm_shape(1, 1, 8191, 0, 0),
     // In packets: heads that take less than a warp, all of one, with lanes to spare.
     norm_shape(33, 3, 64, 8, 16),
     norm_shape(9, 5, 128, 0, 0),
@@ -217,22 +218,6 @@ TEST(RmsNormCudaInPlace, BackwardMayOverwriteItsInputs) {
   }
 }
 
-// A copy of `values` that starts behind a multiple of 16 bytes where `is_misaligned`.
-template <typename T>
-class ShiftedBuffer {
- public:
-  ShiftedBuffer(const std::vector<T>& values, bool is_misaligned)
-      : shift_(is_misaligned ? 1 : 0), buffer_(values.size() + shift_) {
-    std::ranges::copy(values, data());
-  }
-  T* data() { return buffer_.data() + shift_; }
-  std::vector<T> read() { return {data(), buffer_.data() + buffer_.size()}; }
-
- private:
-  size_t shift_;
-  GuardedBuffer<T> buffer_;
-};
-
 // Rows that are aligned by their lengths; one operand after the other lies where packets do not.
 TEST(RmsNormCudaLaunch, TakesMisalignedPointersByElement) {
   const RmsNormCase<bf16, float> c(norm_shape(3, 1, 576, 0, 0));
@@ -272,8 +257,11 @@ std::string refusal_of(const RmsNormShape& shape) {
 }
 
 TEST(RmsNormCudaLaunch, RefusesVectorsThatNoBlockHolds) {
-  EXPECT_EQ(refusal_of(norm_shape(1, 1, 16385, 0, 0)),
-            "rms_norm_forward: cols must be at most 16384, got 16385");
+  EXPECT_EQ(
+      refusal_of(norm_shape(1, 1, 16385, 0, 0)),
+      "rms_norm_forward: cols must be at most 8192 in rows not aligned to 16 bytes, got 16385");
+  EXPECT_EQ(refusal_of(norm_shape(1, 1, 16388, 0, 0)),
+            "rms_norm_forward: cols must be at most 16384, got 16388");
 }
 
 TEST(RmsNormCudaLaunch, RefusesMoreVectorsThanAGridHolds) {

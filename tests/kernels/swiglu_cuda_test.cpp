@@ -4,68 +4,58 @@
 
 #include <limits>
 
-#include "kernels/swiglu.h"
 #include "tests/kernels/refusal.h"
+#include "tests/kernels/swiglu_case.h"
 #include "tests/kernels/swiglu_rounding.h"
-#include "tests/reference/swiglu.h"
 #include "tests/support/emulation/guarded_buffer.h"
 #include "tests/support/emulation/schedules.h"
-#include "tests/support/kernel_inputs.h"
 
 namespace rung {
 namespace {
 
 using emulation::Device;
 using emulation::GuardedBuffer;
+using emulation::ShiftedBuffer;
 using kernels::bf16;
 using kernels::fp16;
 using kernels::Stream;
+using kernels::SwigluShape;
 using testing::as_double;
 using testing::random_values;
+using testing::swiglu_shape;
+using testing::SwigluCase;
 using testing::Tolerances;
-
-struct Shape {
-  int64_t rows;
-  int64_t inter;
-};
+using testing::untouched;
 
 // Rows of single elements and of whole packets, several rows to a block and several blocks to a
 // row, a small model's MLP.
-constexpr Shape kShapes[] = {{1, 1}, {3, 31},  {5, 33},   {2, 1025},
-                             {7, 8}, {19, 48}, {3, 1536}, {2, 4096 + 64}};
-
-template <typename T>
-struct Case {
-  explicit Case(Shape shape_in)
-      : shape(shape_in), gate_up(random_values<T>(shape.rows * 2 * shape.inter, 1, 3.0)) {}
-
-  double gate(int64_t i) const { return value(i, 0); }
-  double up(int64_t i) const { return value(i, shape.inter); }
-
-  Shape shape;
-  std::vector<T> gate_up;  // [rows, 2 * inter]
-
- private:
-  double value(int64_t i, int64_t offset) const {
-    const int64_t row = i / shape.inter;
-    return as_double(gate_up[static_cast<size_t>(i + row * shape.inter + offset)]);
-  }
+const std::vector<SwigluShape> kShapes = {
+    swiglu_shape(1, 1),
+    swiglu_shape(3, 31),
+    swiglu_shape(5, 33),
+    swiglu_shape(2, 1025),
+    swiglu_shape(7, 8),
+    swiglu_shape(19, 48),
+    swiglu_shape(3, 1536),
+    swiglu_shape(2, 4096 + 64),
+    // With gaps: in packets, then by element because of one stride, the other, or the rows.
+    swiglu_shape(5, 48, 16, 8),
+    swiglu_shape(2, 4096 + 64, 0, 16),
+    swiglu_shape(5, 48, 4 + 1, 8),
+    swiglu_shape(5, 48, 8, 3),
+    swiglu_shape(5, 33, 14, 15),
 };
 
 template <typename T, typename Out>
-void check_forward(Shape shape) {
-  SCOPED_TRACE(::testing::Message() << shape.rows << " x " << shape.inter);
-  const Case<T> inputs(shape);
-  std::vector<double> expected;
-  for (int64_t i = 0; i < shape.rows * shape.inter; ++i) {
-    expected.push_back(reference::swiglu(inputs.gate(i), inputs.up(i)));
-  }
-  const GuardedBuffer<T> gate_up(inputs.gate_up);
+void check_forward(const SwigluShape& shape) {
+  SCOPED_TRACE(::testing::Message() << shape.inter << " of " << shape.y_stride);
+  const SwigluCase<T, Out> c(shape);
+  const std::vector<double> expected = c.expected_y();
+  const GuardedBuffer<T> gate_up(c.gate_up);
   for (const emulation::Schedule& schedule : emulation::kSchedules) {
     Device device(schedule);
-    GuardedBuffer<Out> y(expected.size());
-    kernels::cuda::swiglu_forward(gate_up.data(), shape.rows, shape.inter, y.data(),
-                                  Stream{device.handle()});
+    GuardedBuffer<Out> y(untouched<Out>(expected.size()));
+    kernels::cuda::swiglu_forward(gate_up.data(), shape, y.data(), Stream{device.handle()});
     EXPECT_TRUE(testing::close(y.read(), expected, Tolerances<T>::kElementwise));
     EXPECT_TRUE(y.intact() && gate_up.intact());
     EXPECT_EQ(device.num_launches(), 1);
@@ -74,39 +64,30 @@ void check_forward(Shape shape) {
 
 // In both places that d_gate_up may have, with and without h. All four give the same bits.
 template <typename T, typename Grad>
-void check_backward(Shape shape) {
-  SCOPED_TRACE(::testing::Message() << shape.rows << " x " << shape.inter);
-  const Case<T> inputs(shape);
-  const GuardedBuffer<Grad> dy(random_values<Grad>(shape.rows * shape.inter, 2));
-  std::vector<double> expected(inputs.gate_up.size());
-  for (int64_t i = 0; i < shape.rows * shape.inter; ++i) {
-    const auto gradient =
-        reference::swiglu_backward(as_double(dy.data()[i]), inputs.gate(i), inputs.up(i));
-    const int64_t at = i + i / shape.inter * shape.inter;
-    expected[static_cast<size_t>(at)] = gradient.gate;
-    expected[static_cast<size_t>(at + shape.inter)] = gradient.up;
-  }
-  const GuardedBuffer<T> gate_up(inputs.gate_up);
+void check_backward(const SwigluShape& shape) {
+  SCOPED_TRACE(::testing::Message() << shape.inter << " of " << shape.gate_up_stride);
+  const SwigluCase<T, Grad> c(shape);
+  const std::vector<double> expected = c.expected_gradient(untouched<T>(c.gate_up.size()));
+  const GuardedBuffer<Grad> dy(c.dy);
+  const GuardedBuffer<T> gate_up(c.gate_up);
   for (const emulation::Schedule& schedule : emulation::kSchedules) {
     Device device(schedule);
     const Stream stream{device.handle()};
-    GuardedBuffer<Grad> y(dy.size());
-    kernels::cuda::swiglu_forward(gate_up.data(), shape.rows, shape.inter, y.data(), stream);
+    GuardedBuffer<Grad> y(untouched<Grad>(dy.size()));
+    kernels::cuda::swiglu_forward(gate_up.data(), shape, y.data(), stream);
 
-    GuardedBuffer<T> apart(expected.size());
-    kernels::cuda::swiglu_backward(dy.data(), gate_up.data(), shape.rows, shape.inter, apart.data(),
-                                   stream);
+    GuardedBuffer<T> apart(untouched<T>(expected.size()));
+    kernels::cuda::swiglu_backward(dy.data(), gate_up.data(), shape, apart.data(), stream);
     EXPECT_TRUE(testing::close(apart.read(), expected, Tolerances<T>::kElementwise));
-    GuardedBuffer<T> in_place(inputs.gate_up);
-    kernels::cuda::swiglu_backward(dy.data(), in_place.data(), shape.rows, shape.inter,
-                                   in_place.data(), stream);
-    EXPECT_TRUE(testing::close(in_place.read(), apart.read(), testing::kExact));
+    GuardedBuffer<T> in_place(c.gate_up);
+    kernels::cuda::swiglu_backward(dy.data(), in_place.data(), shape, in_place.data(), stream);
+    EXPECT_TRUE(testing::close(in_place.read(), c.in_place(apart.read()), testing::kExact));
 
-    GuardedBuffer<T> with_output(inputs.gate_up);
-    GuardedBuffer<Grad> h(dy.size());
-    kernels::cuda::swiglu_backward_with_output(dy.data(), with_output.data(), shape.rows,
-                                               shape.inter, with_output.data(), h.data(), stream);
-    EXPECT_TRUE(testing::close(with_output.read(), apart.read(), testing::kExact));
+    GuardedBuffer<T> with_output(c.gate_up);
+    GuardedBuffer<Grad> h(untouched<Grad>(dy.size()));
+    kernels::cuda::swiglu_backward_with_output(dy.data(), with_output.data(), shape,
+                                               with_output.data(), h.data(), stream);
+    EXPECT_TRUE(testing::close(with_output.read(), in_place.read(), testing::kExact));
     EXPECT_EQ(testing::bits_of(h.read()), testing::bits_of(y.read()));
 
     EXPECT_TRUE(dy.intact() && gate_up.intact() && apart.intact() && in_place.intact());
@@ -126,7 +107,7 @@ using Pairs = ::testing::Types<Pair<float, float>, Pair<bf16, bf16>, Pair<bf16, 
 TYPED_TEST_SUITE(SwigluCuda, Pairs);
 
 TYPED_TEST(SwigluCuda, ForwardMatchesReference) {
-  for (const Shape& shape : kShapes) {
+  for (const SwigluShape& shape : kShapes) {
     check_forward<typename TypeParam::Stored, typename TypeParam::Operand>(shape);
   }
 }
@@ -138,43 +119,47 @@ TYPED_TEST(SwigluCuda, RoundsSiluAndTheProduct) {
   const GuardedBuffer<T> gate_up(values);
   GuardedBuffer<typename TypeParam::Operand> y(1024);
   Device device;
-  kernels::cuda::swiglu_forward(gate_up.data(), 1, 1024, y.data(), Stream{device.handle()});
+  kernels::cuda::swiglu_forward(gate_up.data(), swiglu_shape(1, 1024), y.data(),
+                                Stream{device.handle()});
   EXPECT_EQ(testing::count_misrounded(values, y.read()), 0);
 }
 
 TYPED_TEST(SwigluCuda, BackwardMatchesReference) {
-  for (const Shape& shape : kShapes) {
+  for (const SwigluShape& shape : kShapes) {
     check_backward<typename TypeParam::Stored, typename TypeParam::Operand>(shape);
   }
 }
 
-// Operands that do not start at 16 bytes are served element by element: the same bits.
+// Operands that do not start at 16 bytes, one after the other: served element by element, with the
+// same bits.
 TYPED_TEST(SwigluCuda, TakesMisalignedOperands) {
   using T = typename TypeParam::Stored;
   using Out = typename TypeParam::Operand;
-  constexpr int64_t rows = 3;
-  constexpr int64_t inter = 64;
-  const auto values = random_values<T>(rows * 2 * inter + 1, 1);
-  const GuardedBuffer<T> shifted(values);
-  const GuardedBuffer<T> aligned(std::vector<T>(values.begin() + 1, values.end()));
-  Device device;
-  const Stream stream{device.handle()};
-  GuardedBuffer<Out> expected(rows * inter);
-  GuardedBuffer<Out> y(rows * inter);
-  kernels::cuda::swiglu_forward(aligned.data(), rows, inter, expected.data(), stream);
-  kernels::cuda::swiglu_forward(shifted.data() + 1, rows, inter, y.data(), stream);
-  EXPECT_TRUE(testing::close(y.read(), expected.read(), testing::kExact));
-
-  GuardedBuffer<T> expected_gradient(rows * 2 * inter);
-  GuardedBuffer<T> gradient(rows * 2 * inter + 1);
-  kernels::cuda::swiglu_backward(y.data(), aligned.data(), rows, inter, expected_gradient.data(),
-                                 stream);
-  kernels::cuda::swiglu_backward(y.data(), aligned.data(), rows, inter, gradient.data() + 1,
-                                 stream);
-  const std::vector<T> got = gradient.read();
-  EXPECT_TRUE(testing::close(std::vector<T>(got.begin() + 1, got.end()), expected_gradient.read(),
-                             testing::kExact));
-  EXPECT_TRUE(y.intact() && gradient.intact());
+  const SwigluShape shape = swiglu_shape(3, 64);
+  const SwigluCase<T, Out> c(shape);
+  std::vector<Out> expected;
+  std::vector<T> expected_gradient;
+  for (int misaligned = 0; misaligned < 6; ++misaligned) {
+    SCOPED_TRACE(misaligned);
+    ShiftedBuffer<T> gate_up(c.gate_up, misaligned == 1);
+    ShiftedBuffer<Out> y(c.dy, misaligned == 2);
+    ShiftedBuffer<Out> dy(c.dy, misaligned == 3);
+    ShiftedBuffer<T> d_gate_up(c.gate_up, misaligned == 4);
+    ShiftedBuffer<Out> h(c.dy, misaligned == 5);
+    Device device;
+    const Stream stream{device.handle()};
+    kernels::cuda::swiglu_forward(gate_up.data(), shape, y.data(), stream);
+    kernels::cuda::swiglu_backward_with_output(dy.data(), gate_up.data(), shape, d_gate_up.data(),
+                                               h.data(), stream);
+    if (misaligned == 0) {
+      expected = y.read();
+      expected_gradient = d_gate_up.read();
+    }
+    EXPECT_TRUE(testing::close(y.read(), expected, testing::kExact));
+    EXPECT_TRUE(testing::close(h.read(), expected, testing::kExact));
+    EXPECT_TRUE(testing::close(d_gate_up.read(), expected_gradient, testing::kExact));
+    EXPECT_TRUE(y.intact() && h.intact() && d_gate_up.intact());
+  }
 }
 
 TYPED_TEST(SwigluCuda, SaturatesAndKeepsNan) {
@@ -193,24 +178,26 @@ TYPED_TEST(SwigluCuda, SaturatesAndKeepsNan) {
   const GuardedBuffer<T> gate_up(values);
   GuardedBuffer<Out> y(8);
   Device device;
-  kernels::cuda::swiglu_forward(gate_up.data(), 1, 8, y.data(), Stream{device.handle()});
+  kernels::cuda::swiglu_forward(gate_up.data(), swiglu_shape(1, 8), y.data(),
+                                Stream{device.handle()});
   EXPECT_TRUE(testing::close(y.read(), expected, Tolerances<T>::kElementwise));
 }
 
 TEST(SwigluCudaLaunch, LaunchesNothingForAnEmptyBatch) {
   Device device;
   const Stream stream{device.handle()};
-  kernels::cuda::swiglu_forward<float, float>(nullptr, 0, 64, nullptr, stream);
-  kernels::cuda::swiglu_backward<float, float>(nullptr, nullptr, 0, 64, nullptr, stream);
-  kernels::cuda::swiglu_backward_with_output<float, float>(nullptr, nullptr, 4, 0, nullptr, nullptr,
-                                                           stream);
+  kernels::cuda::swiglu_forward<float, float>(nullptr, swiglu_shape(0, 64), nullptr, stream);
+  kernels::cuda::swiglu_backward<float, float>(nullptr, nullptr, swiglu_shape(0, 64), nullptr,
+                                               stream);
+  kernels::cuda::swiglu_backward_with_output<float, float>(nullptr, nullptr, swiglu_shape(4, 0),
+                                                           nullptr, nullptr, stream);
   EXPECT_EQ(device.num_launches(), 0);
 }
 
 TEST(SwigluCudaLaunch, RefusesWhatNoGridCovers) {
   Device device;
   const auto launch = [&] {
-    kernels::cuda::swiglu_forward<float, float>(nullptr, 4, int64_t{1} << 32, nullptr,
+    kernels::cuda::swiglu_forward<float, float>(nullptr, swiglu_shape(4, int64_t{1} << 32), nullptr,
                                                 Stream{device.handle()});
   };
   EXPECT_EQ(testing::refusal_of(launch),

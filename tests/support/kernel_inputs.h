@@ -26,6 +26,14 @@ std::vector<T> random_values(int64_t count, uint64_t seed, double scale = 1.0) {
   return values;
 }
 
+// What lies in the gaps behind rows before a kernel runs, and has to lie there afterwards.
+inline constexpr float kUntouched = 7.0f;
+
+template <typename T>
+std::vector<T> untouched(size_t count) {
+  return std::vector<T>(count, kernels::from_float<T>(kUntouched));
+}
+
 template <typename T>
 std::vector<double> widen(const std::vector<T>& values) {
   std::vector<double> result;

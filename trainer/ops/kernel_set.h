@@ -55,7 +55,8 @@ class KernelSet {
                     const at::Tensor& positions, const kernels::RopeShape& shape,
                     kernels::RopeDirection direction) const = 0;
 
-  // gate_up [rows, 2 * inter] -> y [rows, inter]
+  // gate_up [rows, 2 * inter] -> y [rows, inter]. Rows may be strided, those of d_gate_up as those
+  // of gate_up.
   virtual void swiglu_forward(const at::Tensor& gate_up, const at::Tensor& y) const = 0;
   virtual void swiglu_backward(const at::Tensor& dy, const at::Tensor& gate_up,
                                const at::Tensor& d_gate_up) const = 0;

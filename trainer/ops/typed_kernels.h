@@ -104,15 +104,16 @@ class TypedKernels : public KernelSet {
 
   void swiglu_forward(const at::Tensor& gate_up, const at::Tensor& y) const override {
     with_types(gate_up.scalar_type(), y.scalar_type(), [&]<typename T, typename Out>() {
-      Calls::swiglu_forward(data_of<const T>(gate_up), y.size(0), y.size(1), data_of<Out>(y));
+      Calls::swiglu_forward(data_of<const T>(gate_up), swiglu_shape(gate_up, y), data_of<Out>(y));
     });
   }
 
   void swiglu_backward(const at::Tensor& dy, const at::Tensor& gate_up,
                        const at::Tensor& d_gate_up) const override {
+    TORCH_INTERNAL_ASSERT(dy.size(0) < 2 || d_gate_up.stride(0) == gate_up.stride(0));
     with_types(gate_up.scalar_type(), dy.scalar_type(), [&]<typename T, typename Grad>() {
-      Calls::swiglu_backward(data_of<const Grad>(dy), data_of<const T>(gate_up), dy.size(0),
-                             dy.size(1), data_of<T>(d_gate_up));
+      Calls::swiglu_backward(data_of<const Grad>(dy), data_of<const T>(gate_up),
+                             swiglu_shape(gate_up, dy), data_of<T>(d_gate_up));
     });
   }
 
@@ -164,6 +165,12 @@ class TypedKernels : public KernelSet {
   }
 
  private:
+  static kernels::SwigluShape swiglu_shape(const at::Tensor& gate_up, const at::Tensor& y) {
+    return {.rows = y.size(0),
+            .inter = y.size(1),
+            .gate_up_stride = gate_up.stride(0),
+            .y_stride = y.stride(0)};
+  }
   static int64_t row_bytes(const at::Tensor& rows) {
     return rows.size(1) * static_cast<int64_t>(rows.element_size());
   }

@@ -5,6 +5,7 @@
 // (device.h), a write before the start or into the last bytes of alignment shows in intact().
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <span>
@@ -55,6 +56,24 @@ class GuardedBuffer {
  private:
   size_t count_;
   GuardedBytes bytes_;
+};
+
+// A copy of `values` that starts behind a multiple of 16 bytes where `is_misaligned`.
+template <typename T>
+class ShiftedBuffer {
+ public:
+  ShiftedBuffer(const std::vector<T>& values, bool is_misaligned)
+      : shift_(is_misaligned ? 1 : 0), buffer_(values.size() + shift_) {
+    std::ranges::copy(values, data());
+  }
+
+  T* data() { return buffer_.data() + shift_; }
+  std::vector<T> read() { return {data(), buffer_.data() + buffer_.size()}; }
+  bool intact() const { return buffer_.intact(); }
+
+ private:
+  size_t shift_;
+  GuardedBuffer<T> buffer_;
 };
 
 }  // namespace rung::emulation
