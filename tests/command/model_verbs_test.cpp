@@ -31,9 +31,8 @@ class ModelVerbs : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     dir_ = new ProgramFolder;
-    const std::string chat =
-        R"({"messages": [{"role": "user", "content": "Is it?"},)"
-        R"( {"role": "assistant", "content": "yes"}]})";
+    const std::string chat = R"({"messages": [{"role": "user", "content": "Is it?"},)"
+                             R"( {"role": "assistant", "content": "yes"}]})";
     dir_->write("train.jsonl", chat + "\n" + chat + "\n");
     dir_->write_config("test_datasets: [{path: train.jsonl, type: chat_template}]\n");
     std::string config = dir_->read("run.yaml");
