@@ -138,7 +138,7 @@ TEST_P(StepMemory, LeavesNothingOnTheMetaDevice) {
 TEST_P(StepMemory, TheCudaModelIsFedWithTheSameStep) {
   const StepShape s = shape();
   const memory::Usage plan = step_memory(s, 1);
-  const CudaStepMemory cuda = cuda_step_memory(s, 1, {});
+  const CudaMemory cuda = cuda_step_memory(s, 1, {});
   EXPECT_EQ(cuda.counted.peak, plan.peak);
   EXPECT_EQ(cuda.counted.at_peak, plan.at_peak);
   EXPECT_EQ(cuda.caching.allocated, 0) << "the model was not told of every freed block";
@@ -238,7 +238,7 @@ TEST(StepMemory8B, ACudaDeviceReservesAFewPercentMoreThanIsCounted) {
   const StepShape s = shape_of_8b();
   for (const int64_t num_recomputed : {0, 16, 32}) {
     const auto factor = [&](memory::SegmentKind segments) {
-      const CudaStepMemory cuda = cuda_step_memory(s, num_recomputed, {.segments = segments});
+      const CudaMemory cuda = cuda_step_memory(s, num_recomputed, {.segments = segments});
       return static_cast<double>(cuda.caching.reserved_peak) /
              static_cast<double>(cuda.counted.peak);
     };
