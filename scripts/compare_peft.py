@@ -292,22 +292,24 @@ def _child(queue, function, arguments):
 
 
 def measure_speed(work, adapter, arguments):
-    """Alternates the two sides; prints the median tokens/s of each and of the paired ratios."""
+    """Alternates the two sides, rung with and without recomputation; prints the median of the paired ratios."""
     batch, length, steps = 4, arguments.length, arguments.speed_steps
     rows_file = work / "rows.jsonl"
     rows = make_rows(rows_file, batch * steps, length)
     dtype = torch.float32 if arguments.speed_dtype == "fp32" else torch.bfloat16
-    for checkpointing in (True, False):
-        pairs = []
-        for _ in range(arguments.pairs):
-            theirs = process_peak(train_reference, "nf4", dtype, str(adapter), rows, batch, steps, True, False)
+    modes = {"all": True, "none": False}  # blocks recomputed
+    ratios = {mode: [] for mode in modes}
+    rate = lambda side: batch * length / statistics.median(side["seconds"][1:] or side["seconds"])
+    for _ in range(arguments.pairs):
+        theirs = process_peak(train_reference, "nf4", dtype, str(adapter), rows, batch, steps, True, False)
+        print(f"  HF {rate(theirs):.1f} tokens/s, {theirs['peak'] / 2**30:.2f} GiB", flush=True)
+        for mode, checkpointing in modes.items():
             ours = train_rung(work, "nf4", torch.bfloat16, adapter, rows_file, batch, steps, checkpointing)
-            rate = lambda side: batch * length / statistics.median(side["seconds"][1:] or side["seconds"])
-            pairs.append((rate(ours), rate(theirs), ours["run"]["memory"]["process_peak"], theirs["peak"]))
-            print(f"  rung {pairs[-1][0]:.0f} tokens/s, {pairs[-1][2] / 2**30:.2f} GiB;  "
-                  f"HF {pairs[-1][1]:.1f} tokens/s, {pairs[-1][3] / 2**30:.2f} GiB", flush=True)
-        ratio = statistics.median(ours / theirs for ours, theirs, _, _ in pairs)
-        print(f"recompute {'all' if checkpointing else 'none'}: {ratio:.2f} times HF "
+            ratios[mode].append(rate(ours) / rate(theirs))
+            print(f"  rung {rate(ours):.1f} tokens/s, {ours['run']['memory']['process_peak'] / 2**30:.2f} GiB "
+                  f"({mode} recomputed)", flush=True)
+    for mode in modes:
+        print(f"{mode} recomputed: {statistics.median(ratios[mode]):.2f} times HF "
               f"(NF4, r 16 all linear, {batch} x {length} tokens, HF {arguments.speed_dtype} with checkpointing)")
 
 
