@@ -52,6 +52,14 @@ TEST(ConfigErrors, AreAllShownAtOnce) {
   }
 }
 
+TEST(ConfigErrors, SayWhatCudaLacks) {
+  if (fs::exists("/dev/nvidiactl")) GTEST_SKIP() << "this machine has a driver";
+  const ProgramFolder dir;
+  dir.write_config("device: cuda\n");
+  // Without nvcc there is no plugin either, and that is said first.
+  expect_train_failure(dir, 3, "set device: cpu, or device: auto");
+}
+
 TEST(ConfigErrors, EscapeWhatTheyQuote) {
   const ProgramFolder dir;
   dir.write_config("\"evil\\e[31m\\nerror: forged\": 1\n");
