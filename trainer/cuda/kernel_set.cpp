@@ -1,6 +1,7 @@
 #include "cuda/kernel_set.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 #include <c10/cuda/CUDAStream.h>
 
 #include "kernels/reduce.h"
