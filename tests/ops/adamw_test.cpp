@@ -17,7 +17,7 @@ using rung::testing::relative_error;
 
 constexpr int64_t kCount = 1025;
 
-double norm(const at::Tensor& x) {
+double norm_of(const at::Tensor& x) {
   const at::Tensor squares = at::zeros({1}, at::kDouble);
   sum_of_squares(x, squares);
   return std::sqrt(squares.item<double>());
@@ -78,20 +78,20 @@ TEST(SumOfSquares, EqualsThatOfTheEuclideanNorm) {
   for (const int64_t count : {1, 33, 1025, 100'003}) {
     const at::Tensor x = random_tensor({count}, 3);
     const double expected = x.to(at::kDouble).norm().item<double>();
-    EXPECT_NEAR(norm(x), expected, 1e-6 * expected) << count;
+    EXPECT_NEAR(norm_of(x), expected, 1e-6 * expected) << count;
   }
 }
 
 TEST(SumOfSquares, SaysWhereAValueIsNotFinite) {
   at::Tensor x = random_tensor({100}, 3);
   x[50] = INFINITY;
-  EXPECT_FALSE(std::isfinite(norm(x)));
+  EXPECT_FALSE(std::isfinite(norm_of(x)));
   x[50] = NAN;
-  EXPECT_FALSE(std::isfinite(norm(x)));
+  EXPECT_FALSE(std::isfinite(norm_of(x)));
 }
 
 TEST(SumOfSquares, DoesNotOverflowWhereTheSumOfSquaresPassesFloat) {
-  EXPECT_NEAR(norm(at::full({4}, 1e30)) / 2e30, 1.0, 1e-6);
+  EXPECT_NEAR(norm_of(at::full({4}, 1e30)) / 2e30, 1.0, 1e-6);
 }
 
 }  // namespace
