@@ -4,35 +4,35 @@
 #include <vector>
 
 #include "tests/support/counting.h"
-#include "tests/support/tiny_run.h"
+#include "tests/support/tiny_transformer.h"
 
 namespace rung::model {
 namespace {
 
 using rung::testing::TinyFolder;
-using rung::testing::TinyRun;
 
 class Generate : public ::testing::Test {
  protected:
   std::vector<TokenIds> answers(const GenerationOptions& options) {
-    return generate(run_.model, prompts_, options);
+    return generate(model_, prompts_, options);
   }
 
   const std::vector<TokenIds> prompts_ = {{3, 1, 4}, {15}, {9, 2, 6, 5, 35, 8, 9}, {7, 9, 32}};
   TinyFolder folder_{rung::testing::tiny_llama()};
-  TinyRun run_{folder_, {}};
+  Transformer model_{
+      folder_.config(), &folder_.folder(), {.base = BaseFormat::kDense, .max_positions = 128}};
 };
 
 TEST_F(Generate, ContinuesEachPromptAsItDoesAlone) {
   const std::vector<TokenIds> together = answers({.max_new_tokens = 9});
   for (size_t i = 0; i < prompts_.size(); ++i) {
-    EXPECT_EQ(generate(run_.model, {prompts_[i]}, {.max_new_tokens = 9}).front(), together[i]) << i;
+    EXPECT_EQ(generate(model_, {prompts_[i]}, {.max_new_tokens = 9}).front(), together[i]) << i;
   }
 }
 
 TEST_F(Generate, AnswersInWavesWhereTheCachesDoNotFitTogether) {
   const std::vector<TokenIds> expected = answers({.max_new_tokens = 9});
-  const int64_t token = cache_bytes_per_token(run_.model);
+  const int64_t token = cache_bytes_per_token(model_);
   for (const int64_t tokens : {1, 13, 27, 40}) {
     EXPECT_EQ(answers({.max_new_tokens = 9, .max_cache_bytes = tokens * token}), expected)
         << tokens;
@@ -40,7 +40,7 @@ TEST_F(Generate, AnswersInWavesWhereTheCachesDoNotFitTogether) {
 }
 
 TEST_F(Generate, WavesBoundTheCaches) {
-  const int64_t token = cache_bytes_per_token(run_.model);
+  const int64_t token = cache_bytes_per_token(model_);
   const auto peak = [&](int64_t max_cache_bytes) {
     const auto taken = rung::testing::taken_by(memory::cpu_counter(), [&] {
       answers({.max_new_tokens = 50, .max_cache_bytes = max_cache_bytes});
