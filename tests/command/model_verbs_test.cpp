@@ -36,7 +36,7 @@ class ModelVerbs : public ::testing::Test {
     dir_->write("train.jsonl", chat + "\n" + chat + "\n");
     dir_->write_config("test_datasets: [{path: train.jsonl, type: chat_template}]\n");
     std::string config = dir_->read("run.yaml");
-    config.replace(config.find("max_steps: 4"), 12, "max_steps: 30");
+    config.replace(config.find("max_steps: 4"), 12, "max_steps: 80");
     dir_->write("run.yaml", config);
     ASSERT_EQ(run({"train", "run.yaml"}).code, 0);
   }
@@ -108,7 +108,7 @@ TEST_F(ModelVerbs, GenerateAnswersAsItWasTaught) {
   const Json tuned = Json::parse(generate({"--prompt", "Is it?", "--json", "--adapter", "out"}));
   const Json base = Json::parse(generate({"--prompt", "Is it?", "--json"}));
   EXPECT_NE(tuned["answer"], base["answer"]);
-  EXPECT_LT(tuned["tokens"], 12) << "it was taught to end";
+  EXPECT_TRUE(tuned["answer"].get<std::string>().starts_with("yes")) << tuned["answer"];
 }
 
 TEST_F(ModelVerbs, GenerateTakesChatsOneALine) {
@@ -225,9 +225,9 @@ TEST_F(ModelVerbs, InspectDescribesAnAdapter) {
 }
 
 TEST_F(ModelVerbs, InspectDescribesACheckpoint) {
-  const Json checkpoint = json_output({"inspect", "out/checkpoints/step-000030", "--json"});
+  const Json checkpoint = json_output({"inspect", "out/checkpoints/step-000080", "--json"});
   EXPECT_EQ(checkpoint["kind"], "checkpoint");
-  EXPECT_EQ(checkpoint["state"]["step"], 30);
+  EXPECT_EQ(checkpoint["state"]["step"], 80);
 }
 
 TEST_F(ModelVerbs, InspectListsTensors) {

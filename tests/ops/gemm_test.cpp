@@ -39,13 +39,13 @@ TEST(Gemm, AddAddsTheScaledProduct) {
   EXPECT_LE(relative_error(c, expected), 1e-6);
 }
 
-TEST(Gemm, AddOfBf16OperandsKeepsTheSumInFp32) {
+TEST(Gemm, AccumulatesBf16ProductsInFp32) {
   const at::Tensor a = random_tensor({6, 5}, 1, at::kBFloat16);
   const at::Tensor b = random_tensor({6, 4}, 2, at::kBFloat16);
   at::Tensor c = at::full({5, 4}, 4096.0);  // in bf16 the step here is 32
   const at::Tensor expected = a.to(at::kDouble).t().matmul(b.to(at::kDouble));
-  gemm_add(c, a.t(), b);
-  EXPECT_LE(relative_error(c - 4096.0, expected), 6e-3);
+  gemm_accumulate(c, a.t(), b, /*alpha=*/0.5, {c10::kBFloat16, c10::kBFloat16});
+  EXPECT_LE(relative_error(c - 4096.0, expected * 0.5), 6e-3);
 }
 
 TEST(Gemm, AsDtypeCopiesOnlyWhereItMust) {

@@ -161,7 +161,8 @@ TEST(Train, EvaluatesFewerAtATimeWhereTheWantedNumberDoesNotFit) {
 }
 
 TEST(Train, WritesBackItsWholeConfiguration) {
-  const TinyRun run;
+  TinyRun run;
+  run.config.device = "cpu";
   run.train();
   const RunConfig saved =
       load_run_config(run.config.output_dir / "config.resolved.yaml", {}).config;

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kPlugin = "librung_cuda.so";
 
-Error refusal(const std::string& what, const std::string& got = {}) {
+Error refusal(const std::string& what, const std::string& got) {
   return Error(ExitCode::kConfig,
                {.what = what, .got = got, .hint = "set device: cpu, or device: auto"});
 }
@@ -28,11 +28,11 @@ bool has_driver() {
   return driver != nullptr;
 }
 
-// Never unloaded: it holds ATen's CUDA part.
-void* load_plugin() {
+// Never unloaded: it holds ATen's CUDA part. `wanted` is the device, for messages.
+void* load_plugin(const std::string& wanted) {
   const std::optional<fs::path> path = find_cuda_plugin();
-  if (!path) throw refusal("this is a CPU build: librung_cuda.so is not beside it");
-  if (!has_driver()) throw refusal("there is no NVIDIA driver (libcuda.so.1)");
+  if (!path) throw refusal("this is a CPU build, without librung_cuda.so", wanted);
+  if (!has_driver()) throw refusal("there is no NVIDIA driver (libcuda.so.1)", wanted);
   void* plugin = dlopen(path->c_str(), RTLD_NOW | RTLD_LOCAL);
   if (plugin == nullptr) throw refusal("librung_cuda.so cannot be loaded", dlerror());
   return plugin;
@@ -46,7 +46,7 @@ Function symbol(void* plugin, const char* name) {
 }
 
 memory::Device& open_cuda(int index) {
-  void* plugin = load_plugin();
+  void* plugin = load_plugin("cuda:" + std::to_string(index));
   memory::Device* device = symbol<memory::Device* (*)(int)>(plugin, "rung_cuda_open")(index);
   register_kernels(c10::kCUDA, symbol<const KernelSet* (*)()>(plugin, "rung_cuda_kernel_set")());
   return *device;

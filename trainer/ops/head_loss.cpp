@@ -89,6 +89,7 @@ void run_chunk(const at::Tensor& x, const Head& head, const Chunk& chunk,
 
 SupervisedRows supervised_rows(std::span<const int32_t> targets, const Precision& precision,
                                c10::Device device) {
+  const ComponentScope scope(Component::kHead);
   std::vector<int32_t> index;
   std::vector<int32_t> ids;
   for (size_t i = 0; i < targets.size(); ++i) {
@@ -114,7 +115,7 @@ HeadLoss head_loss(const at::Tensor& x, const Head& head, const SupervisedRows& 
   result.loss_sum = at::zeros({1}, x.options().dtype(c10::kDouble));
   const at::Tensor losses = at::empty({rows.index.numel()}, x.options().dtype(c10::kFloat));
   const int64_t step = chunk_rows(options, head.weight.size(0));
-  for (int64_t first = 0; first < rows.index.numel(); first += step) {
+  for (int64_t first = 0; first < rows.count; first += step) {
     const int64_t padded = std::min(step, rows.index.numel() - first);
     run_chunk(x, head,
               {.index = rows.index.narrow(0, first, padded),
@@ -123,7 +124,7 @@ HeadLoss head_loss(const at::Tensor& x, const Head& head, const SupervisedRows& 
                .losses = losses.narrow(0, first, padded)},
               options, result);
   }
-  kernels_of(losses).sum(losses, result.loss_sum);
+  kernels_of(losses).sum(losses.narrow(0, 0, rows.count), result.loss_sum);
   return result;
 }
 
