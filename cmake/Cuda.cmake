@@ -37,9 +37,13 @@ endif()
 
 # Machine code for these; code of the last one also as PTX, which later GPUs translate.
 set(RUNG_CUDA_ARCHITECTURES 80 86 89 90 100 120 CACHE STRING "compute capabilities, ascending")
+execute_process(COMMAND "${RUNG_NVCC}" --version OUTPUT_VARIABLE nvcc_version)
+string(REGEX MATCH "release ([0-9]+\\.[0-9]+)" nvcc_version "${nvcc_version}")
+set(RUNG_CUDA_BUILD "CUDA ${CMAKE_MATCH_1} kernels for")
 set(gencode "")
 foreach(architecture ${RUNG_CUDA_ARCHITECTURES})
   list(APPEND gencode -gencode "arch=compute_${architecture},code=sm_${architecture}")
+  string(APPEND RUNG_CUDA_BUILD " sm_${architecture}")
 endforeach()
 list(GET RUNG_CUDA_ARCHITECTURES -1 last)
 list(APPEND gencode -gencode "arch=compute_${last},code=compute_${last}")

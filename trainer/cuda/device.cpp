@@ -4,12 +4,14 @@
 #include <ATen/cuda/CUDAContext.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
+#include <c10/core/AllocatorConfig.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAEvent.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <mutex>
@@ -64,7 +66,7 @@ void check_architecture(const cudaDeviceProp& properties) {
   if (runs || device >= carried.back()) return;
   refuse("this build has no kernels for the GPU",
          fmt::format("{} (sm_{})", properties.name, device),
-         fmt::format("it carries {}", rung_cuda_architectures()));
+         fmt::format("it carries sm_{}", fmt::join(carried, ", sm_")));
 }
 
 class EventMark final : public memory::WorkMark {
@@ -128,6 +130,9 @@ class CudaDevice final : public memory::Device {
     c10::cuda::set_device(device_.index());
     C10_CUDA_CHECK(cudaGetDeviceProperties(&properties_, index));
     check_architecture(properties_);
+    // Segments that grow waste less where lengths vary (docs/decisions/caching-model.md); the plan
+    // counts on them (fit/device_peak.h).
+    c10::CachingAllocator::setAllocatorSettings("expandable_segments:True");
     at::globalContext().lazyInitDevice(c10::kCUDA);
     attach_tracker();
     warm_up();

@@ -1,4 +1,4 @@
-// The entry points of librung_cuda.so beside kernels/plugin.h, found by name (dlsym).
+// The entry points of librung_cuda.so, found by name (dlsym).
 #pragma once
 
 #include "memory/device.h"
