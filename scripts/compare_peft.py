@@ -153,7 +153,7 @@ def rung_config(base, dtype, adapter, rows, batch, steps, out, checkpointing):
         "bnb_4bit_use_double_quant": base == "nf4-double", "lora_model_dir": str(adapter),
         "datasets": [{"path": str(rows), "type": "tokenized"}], "sequence_len": 4096, "shuffle": False,
         "micro_batch_size": batch, "max_steps": steps, "learning_rate": RATE, "lr_scheduler": "constant",
-        "max_grad_norm": 0.0, "compute_dtype": "fp32" if dtype == torch.float32 else "bf16",
+        "max_grad_norm": 0.0, "device": "cpu", "compute_dtype": "fp32" if dtype == torch.float32 else "bf16",
         "gradient_checkpointing": checkpointing, "save_steps": 1 if steps <= 20 else 0, "save_total_limit": 100,
         "output_dir": str(out),
     }

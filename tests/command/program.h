@@ -150,7 +150,7 @@ struct ProgramFolder : TempDir {
     write_config("");
   }
 
-  // run.yaml with `more` lines behind (line 14 is the first of them).
+  // run.yaml with `more` lines behind (line 15 is the first of them).
   void write_config(const std::string& more) const {
     write("run.yaml",
           "base_model: model\n"
@@ -164,6 +164,7 @@ struct ProgramFolder : TempDir {
           "max_steps: 4\n"
           "learning_rate: 0.01\n"
           "num_threads: 1\n"
+          "device: cpu\n"
           "memory_limit: 256MiB\n"
           "output_dir: out\n" +
               more);

@@ -157,6 +157,23 @@ TEST_P(StepMemory, FitsTheCudaLimitThatItReserves) {
   EXPECT_GT(cuda_step_memory(s, 0, {.limit = counted - 1}).caching.num_failures, 0);
 }
 
+TEST_P(StepMemory, StandsForCudaWithWhatItsAllocatorReserves) {
+  StepShape s = shape();
+  EXPECT_EQ(step_peak(s, 1), step_memory(s, 1).peak);
+  s.model.compute = c10::kBFloat16;  // flash attention takes nothing else
+  s.model.stands_for = c10::kCUDA;
+  EXPECT_EQ(step_peak(s, 1), cuda_step_memory(s, 1, kCudaCaching).caching.reserved_peak);
+  EXPECT_GE(step_peak(s, 1), step_memory(s, 1).peak);
+}
+
+TEST_P(StepMemory, DequantisingOnceABlockTakesItsWeights) {
+  StepShape s = shape();
+  const int64_t each = step_memory(s, kLayers).peak;
+  s.dequantisation = model::Dequantisation::kOnceABlock;
+  EXPECT_GE(step_memory(s, kLayers).peak, each);
+  EXPECT_EQ(step_memory(s, 0).peak, step_memory(shape(), 0).peak) << "nothing is recomputed";
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, StepMemory,
                          ::testing::Values(Case{.name = "Nf4"},
                                            Case{.name = "Dense", .base = model::BaseFormat::kDense},

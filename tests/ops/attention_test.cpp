@@ -139,6 +139,56 @@ TEST_P(Attention, MetaTakesWhatTheCpuTakes) {
   EXPECT_EQ(taken(memory::meta_counter(), at::kMeta), taken(memory::cpu_counter(), at::kCPU));
 }
 
+std::vector<int32_t> values_of(const at::Tensor& x) {
+  return {x.const_data_ptr<int32_t>(), x.const_data_ptr<int32_t>() + x.numel()};
+}
+
+TEST(AttentionDocuments, NameThePackedDocumentsForFlash) {
+  const AttentionDocuments documents =
+      make_documents({{.q_begin = 0, .num_q = 3, .k_begin = 0, .num_k = 3},
+                      {.q_begin = 3, .num_q = 5, .k_begin = 3, .num_k = 5}},
+                     AttentionKernel::kFlash, at::kCPU);
+  EXPECT_EQ(values_of(documents.cu_q), (std::vector<int32_t>{0, 3, 8}));
+  EXPECT_EQ(values_of(documents.cu_k), (std::vector<int32_t>{0, 3, 8}));
+  EXPECT_FALSE(documents.num_keys.defined());
+  EXPECT_EQ(documents.max_q, 5);
+  EXPECT_EQ(documents.max_k, 5);
+}
+
+TEST(AttentionDocuments, NameTheKeysInUseWhereACacheHasGaps) {
+  const AttentionDocuments documents =
+      make_documents({{.q_begin = 0, .num_q = 1, .k_begin = 1, .num_k = 6},
+                      {.q_begin = 1, .num_q = 1, .k_begin = 25, .num_k = 9}},
+                     AttentionKernel::kFlash, at::kCPU);
+  EXPECT_EQ(values_of(documents.cu_q), (std::vector<int32_t>{0, 1, 2}));
+  EXPECT_EQ(values_of(documents.cu_k), (std::vector<int32_t>{1, 25, 34}));
+  EXPECT_EQ(values_of(documents.num_keys), (std::vector<int32_t>{6, 9}));
+  EXPECT_EQ(documents.max_k, 9);
+}
+
+// Grouped heads: the CUDA operator makes dk and dv once more for every query head.
+TEST(FlashAttention, CountsTheExpandedGradientsOfGroupedHeadsOnMeta) {
+  const auto backward_peak = [](int64_t num_kv_heads) {
+    const AttentionHeads heads{.num_heads = 6,
+                               .num_kv_heads = num_kv_heads,
+                               .head_dim = 8,
+                               .kernel = AttentionKernel::kFlash};
+    const auto options = at::TensorOptions(at::kMeta).dtype(at::kBFloat16);
+    const AttentionDocuments documents =
+        make_documents({{.q_begin = 0, .num_q = 128, .k_begin = 0, .num_k = 128}},
+                       AttentionKernel::kFlash, at::kMeta);
+    const at::Tensor qkv = at::empty({128, (6 + 2 * num_kv_heads) * 8}, options).requires_grad_();
+    const at::Tensor out = attention(qkv, heads, documents);
+    const at::Tensor dout = at::empty({128, 6 * 8}, options);
+    return rung::testing::taken_by(memory::meta_counter(),
+                                   [&] { torch::autograd::grad({out}, {qkv}, {dout}); })
+        .peak;
+  };
+  constexpr int64_t kExpanded = 2 * 128 * 6 * 8 * 2;  // bytes
+  constexpr int64_t kSmaller = 2 * 2 * 128 * (6 - 2) * 8 * 2;
+  EXPECT_EQ(backward_peak(2), backward_peak(6) + kExpanded - kSmaller);
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, Attention, ::testing::Values(at::kFloat, at::kBFloat16),
                          [](const auto& info) { return c10::toString(info.param); });
 

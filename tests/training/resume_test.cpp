@@ -354,9 +354,11 @@ TEST_F(ResumeTest, NeverTakesAnotherConfiguration) {
 
 TEST_F(ResumeTest, NeverKeepsTheOldRunUntilTheNewOneCanStart) {
   ASSERT_EQ(run_.train(), ExitCode::kOk);
+  const std::string record = read_text_file(run_.config.output_dir / "run.json", 1 << 20);
   run_.config.datasets[0].path = run_.dir.write("broken.jsonl", "{\"input_ids\":[1,2}\n");
   expect_error(ExitCode::kConfig, "broken.jsonl:1", [&] { run_.train(kNever); });
   expect_unbroken();
+  EXPECT_EQ(read_text_file(run_.config.output_dir / "run.json", 1 << 20), record);
 }
 
 TEST_F(ResumeTest, GoesOnFromANamedCheckpoint) {

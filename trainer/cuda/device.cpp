@@ -4,6 +4,7 @@
 #include <ATen/cuda/CUDAContext.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/AllocatorConfig.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAEvent.h>
@@ -12,6 +13,7 @@
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 #include <mutex>
@@ -138,7 +140,8 @@ class CudaDevice final : public memory::Device {
     warm_up();
     copies_ = c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device_.index());
     const std::optional<int64_t> after = memory_used(bus);
-    if (before && after) other_ = std::max<int64_t>(0, *after - *before - reserved());
+    workspaces_ = reserved();
+    if (before && after) other_ = std::max<int64_t>(0, *after - *before - workspaces_);
   }
 
   c10::Device torch_device() const override { return device_; }
@@ -154,11 +157,12 @@ class CudaDevice final : public memory::Device {
         .current;
   }
   int64_t other() const override { return other_; }
+  int64_t overhead() const override { return other_ + workspaces_; }
   memory::Counter& counter() const override { return memory::cuda_counter(); }
 
   void set_limit(int64_t bytes) override {
     const double share = static_cast<double>(bytes - other_) / static_cast<double>(total_memory());
-    TORCH_CHECK(share > 0.0, "the limit leaves nothing beside the CUDA context");
+    TORCH_INTERNAL_ASSERT(share > 0.0);
     caching::setMemoryFraction(std::min(share, 1.0), device_.index());
   }
   void release_cached() override { caching::emptyCache(); }
@@ -197,17 +201,20 @@ class CudaDevice final : public memory::Device {
     return {static_cast<int64_t>(free), static_cast<int64_t>(total)};
   }
 
-  // Makes the context, the cuBLAS handle and its workspace, so that they count as what they are.
+  // Makes the context, and the cuBLAS handles and workspaces of both threads that multiply: this
+  // one and autograd's. They stay, and so are taken off every limit.
   void warm_up() const {
-    const at::Tensor a = at::empty({64, 64}, at::TensorOptions(device_).dtype(c10::kBFloat16));
-    at::mm(a, a);
+    const auto options = at::TensorOptions(device_).dtype(c10::kBFloat16);
+    const at::Tensor a = at::zeros({64, 64}, options).requires_grad_();
+    torch::autograd::grad({at::mm(a, a)}, {a}, {at::zeros({64, 64}, options)});
     C10_CUDA_CHECK(cudaDeviceSynchronize());
   }
 
   c10::Device device_;
   cudaDeviceProp properties_{};
   std::optional<c10::cuda::CUDAStream> copies_;
-  int64_t other_ = 0;
+  int64_t other_ = 0;       // bytes, as below
+  int64_t workspaces_ = 0;  // held in the caching allocator from the start
 };
 
 }  // namespace
@@ -217,7 +224,12 @@ memory::Device& open_device(int index) {
   if (opened == nullptr) {
     check_driver();
     check_index(index);
-    opened = new CudaDevice(index);
+    try {
+      opened = new CudaDevice(index);
+    } catch (const c10::Error& error) {  // in exclusive use, or full
+      refuse("the GPU cannot be used", error.what_without_backtrace(),
+             "see nvidia-smi for who else uses it, or set device: cpu");
+    }
   }
   TORCH_CHECK(opened->torch_device().index() == index, "another GPU is open already");
   return *opened;

@@ -18,7 +18,8 @@ memory::Usage step_memory(const StepShape& shape, int64_t num_recomputed) {
   model::Transformer model(shape.config, nullptr, options);
   model.add_adapter(shape.adapter);
   step::Optimizer optimizer(model.adapter().parameters(), {});
-  step::run_step(model, optimizer, shape.batch, {}, {.num_recomputed = num_recomputed});
+  step::run_step(model, optimizer, shape.batch, {},
+                 {.num_recomputed = num_recomputed, .dequantisation = shape.dequantisation});
   return counter.usage();
 }
 

@@ -19,6 +19,7 @@ struct StepShape {
   model::ModelOptions model;  // its device is ignored, but for what it stands for
   model::AdapterOptions adapter;
   data::StepBatch batch;  // the largest step; token values are not looked at
+  model::Dequantisation dequantisation = model::Dequantisation::kEachProduct;
 };
 
 // Peak of tensor bytes, from an empty process to the end of the step, with the first num_recomputed

@@ -1,10 +1,10 @@
 // Counts tensor bytes: live, peak, and by component, with an optional limit.
 //
-// One Counter per allocator (CPU, meta). Sizes are rounded up to kAlignment on both, so that the
-// peak of a step on the meta device equals the peak of the same step on the CPU to the byte. Bytes
-// that a library takes for itself inside an operator (a GEMM's scratch memory) are tagged kLibrary
-// and kept apart: the shape-only run never takes them, so they are no part of the compared peak;
-// the limit covers both.
+// One Counter per allocator (CPU, meta, CUDA). Sizes are rounded up to kAlignment on the first two,
+// so that the peak of a step on the meta device equals the peak of the same step on the CPU to the
+// byte. Bytes that a library takes for itself inside an operator (a GEMM's scratch memory) are
+// tagged kLibrary and kept apart: the shape-only run never takes them, so they are no part of the
+// compared peak; the limit covers both.
 #pragma once
 
 #include <array>

@@ -42,6 +42,7 @@ class CpuDevice final : public Device {
   int64_t other() const override {
     return std::max<int64_t>(0, process_peak() - cpu_counter().usage().peak);
   }
+  int64_t overhead() const override { return 0; }  // the limit is one of tensors
   Counter& counter() const override { return cpu_counter(); }
   void set_limit(int64_t bytes) override { cpu_counter().set_limit(bytes); }
   void release_cached() override { release_kept_blocks(); }

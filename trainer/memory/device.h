@@ -35,6 +35,7 @@ class Device {
   virtual int64_t free_memory() const = 0;  // that this process could still take
   virtual int64_t reserved() const = 0;     // held for tensors, cached blocks included
   virtual int64_t other() const = 0;        // of this process beside `reserved`: context, libraries
+  virtual int64_t overhead() const = 0;     // of a limit that tensors cannot have
   virtual Counter& counter() const = 0;     // of tensors
   // Tensors past this throw c10::OutOfMemoryError. On CUDA it bounds the whole process: what is not
   // tensors (context, workspaces) is taken off first.

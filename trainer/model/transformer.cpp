@@ -181,8 +181,8 @@ at::Tensor Transformer::train(const data::MicroBatch& documents, const TrainOpti
   x.reset();
   at::Tensor gradient = std::move(loss.dx);
   for (size_t i = blocks_.size(); i-- > 0;) {
+    ops::WeightCache weights;  // outlives the graph that `record` holds
     BlockRecord record = std::move(records[i]);
-    ops::WeightCache weights;
     if (!record.output.defined()) {
       if (options.dequantisation == Dequantisation::kOnceABlock) context.weights = &weights;
       record = record_block(blocks_[i], static_cast<int64_t>(i), record.input, context,

@@ -41,6 +41,7 @@ void gemm_accumulate(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b, 
   TORCH_INTERNAL_ASSERT(sum.scalar_type() == c10::kFloat);
   const c10::NoGradGuard no_grad;
   if (precision.device == c10::kCUDA) {
+    const ComponentScope scope(Component::kLibrary);
     if (!sum.is_meta()) at::addmm_out(sum, sum, a, b, c10::kFloat, /*beta=*/1.0, alpha);
     return;
   }

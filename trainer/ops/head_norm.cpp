@@ -73,7 +73,10 @@ class HeadNormNode final : public torch::autograd::Node {
     backward_(grads[0], qkv, norm_, deviations_);
     return std::move(grads);
   }
-  void release_variables() override { qkv_.reset_data(); }
+  void release_variables() override {
+    qkv_.reset_data();
+    deviations_ = {};
+  }
   std::string name() const override { return "HeadNorm"; }
 
  private:

@@ -50,8 +50,8 @@ class MetaKernels final : public KernelSet {
   void swiglu_backward(const at::Tensor&, const at::Tensor&, const at::Tensor&) const override {}
   void cross_entropy(const at::Tensor&, const at::Tensor&, std::optional<float>,
                      const at::Tensor&) const override {}
-  void lora_dropout(const at::Tensor&, const DropoutMask&, const at::Tensor&) const override {}
-  void lora_dropout_accumulate(const at::Tensor&, const DropoutMask&,
+  void lora_dropout(const at::Tensor&, const DropoutDraw&, const at::Tensor&) const override {}
+  void lora_dropout_accumulate(const at::Tensor&, const DropoutDraw&,
                                const at::Tensor&) const override {}
   void gather_rows(const at::Tensor&, const at::Tensor&, const at::Tensor&) const override {}
   void scatter_rows(const at::Tensor&, const at::Tensor&, const at::Tensor&) const override {}

@@ -1,7 +1,7 @@
 // The kernels of one kind of device, called with tensors.
 //
 // Operators allocate, check and record graphs, then call kernels_of(tensor).x(...), whatever the
-// device: the CPU's kernels, CUDA's (a plugin registers them), or those of the meta device, which
+// device: the CPU's kernels, CUDA's (out of the plugin), or those of the meta device, which
 // do nothing, so that an operator run on shapes allocates what it would and computes nothing.
 // Contracts, formulas and rounding points: kernels/x.h. Tensors are contiguous unless a shape says
 // how they are strided; results are written in place. Attention is not here: each device has one of
@@ -23,8 +23,8 @@ namespace rung::ops {
 struct Nf4Tensors;
 
 // What one call of adapter dropout draws its mask from (kernels/lora_dropout.h).
-struct DropoutMask {
-  const at::Tensor& row_keys;  // [rows] int64, the bits of kernels::dropout_row_key
+struct DropoutDraw {
+  at::Tensor row_keys;  // [rows] int64, the bits of kernels::dropout_row_key
   uint64_t module_key = 0;
   double probability = 0.0;
 };
@@ -67,9 +67,9 @@ class KernelSet {
                              std::optional<float> grad_scale, const at::Tensor& losses) const = 0;
 
   // x and g [rows, cols] may be strided, y and dx [rows, cols] are dense.
-  virtual void lora_dropout(const at::Tensor& x, const DropoutMask& mask,
+  virtual void lora_dropout(const at::Tensor& x, const DropoutDraw& mask,
                             const at::Tensor& y) const = 0;
-  virtual void lora_dropout_accumulate(const at::Tensor& g, const DropoutMask& mask,
+  virtual void lora_dropout_accumulate(const at::Tensor& g, const DropoutDraw& mask,
                                        const at::Tensor& dx) const = 0;
 
   // Rows of whole bytes, any dtype; index int32.
@@ -92,7 +92,7 @@ class KernelSet {
 const KernelSet& kernels_of(const at::Tensor& tensor);
 const KernelSet& kernels_of(c10::DeviceType device);
 
-// Makes `set` the one for `device` and returns the one that was. The CUDA plugin registers its own;
+// Makes `set` the one for `device` and returns the one that was. open_device registers CUDA's;
 // tests put an emulated device in place of the CPU.
 const KernelSet* register_kernels(c10::DeviceType device, const KernelSet* set);
 

@@ -25,7 +25,7 @@ bool has_dropout(const LinearGroup& group, const ProjectOptions& options) {
   return options.row_keys.defined() && group.dropout > 0.0;
 }
 
-DropoutMask mask_of(const Linear& member, const LinearGroup& group, const ProjectOptions& options) {
+DropoutDraw mask_of(const Linear& member, const LinearGroup& group, const ProjectOptions& options) {
   return {.row_keys = options.row_keys,
           .module_key = member.lora.module_key,
           .probability = group.dropout};

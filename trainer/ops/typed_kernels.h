@@ -126,7 +126,7 @@ class TypedKernels : public KernelSet {
     });
   }
 
-  void lora_dropout(const at::Tensor& x, const DropoutMask& mask,
+  void lora_dropout(const at::Tensor& x, const DropoutDraw& mask,
                     const at::Tensor& y) const override {
     with_types(x.scalar_type(), y.scalar_type(), [&]<typename T, typename Out>() {
       Calls::lora_dropout(data_of<const T>(x), row_keys_of(mask.row_keys), mask.module_key,
@@ -135,7 +135,7 @@ class TypedKernels : public KernelSet {
     });
   }
 
-  void lora_dropout_accumulate(const at::Tensor& g, const DropoutMask& mask,
+  void lora_dropout_accumulate(const at::Tensor& g, const DropoutDraw& mask,
                                const at::Tensor& dx) const override {
     with_types(g.scalar_type(), dx.scalar_type(), [&]<typename T, typename Acc>() {
       Calls::lora_dropout_accumulate(data_of<const T>(g), row_keys_of(mask.row_keys),

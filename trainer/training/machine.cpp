@@ -20,29 +20,46 @@ int64_t reserve_of(const memory::Device& device, int64_t free) {
   return std::min(reserve, free / 4);
 }
 
+[[noreturn]] void refuse_limit(const std::string& what, int64_t got, const std::string& expected,
+                               const std::string& hint) {
+  throw Error(ExitCode::kDoesNotFit,
+              {.what = what, .got = format_bytes(got), .expected = expected, .hint = hint});
+}
+
 int64_t limit_of(const RunConfig& config, const memory::Device& device) {
-  const int64_t free = device.free_memory() + device.other();
+  const bool on_cpu = device.torch_device().is_cpu();
+  // On a GPU the limit is one of the whole process, what it has taken already included.
+  const int64_t free = device.free_memory() + (on_cpu ? 0 : device.other());
+  if (config.memory_limit == 0) return free - reserve_of(device, free);
   if (config.memory_limit > free) {
-    throw Error(
-        ExitCode::kDoesNotFit,
-        {.what = "memory_limit is above what is free",
-         .got = format_bytes(config.memory_limit),
-         .expected = fmt::format("at most {}", format_bytes(free)),
-         .hint = device.torch_device().is_cpu() ? "" : "see nvidia-smi for who else uses the GPU"});
+    refuse_limit("memory_limit is above what is free", config.memory_limit,
+                 fmt::format("at most {}", format_bytes(free)),
+                 on_cpu ? "" : "see nvidia-smi for who else uses the GPU");
   }
-  return config.memory_limit > 0 ? config.memory_limit : free - reserve_of(device, free);
+  if (config.memory_limit <= device.overhead()) {
+    refuse_limit("memory_limit leaves nothing for tensors", config.memory_limit,
+                 fmt::format("more than the {} of the CUDA context and workspaces",
+                             format_bytes(device.overhead())),
+                 "raise memory_limit");
+  }
+  return config.memory_limit;
+}
+
+ops::OpenedDevice open_device_for(const RunConfig& config) {
+  if (config.device == "auto" && config.compute_dtype == ComputeDtype::kFp32) {
+    return {memory::cpu_device(), "compute_dtype fp32 is not supported on CUDA yet"};
+  }
+  return ops::open_device(config.device);
 }
 
 }  // namespace
 
-int64_t Machine::tensor_limit() const {
-  return device.torch_device().is_cpu() ? limit : limit - device.other();
-}
+int64_t Machine::tensor_limit() const { return limit - device.overhead(); }
 
 int64_t Machine::memory_left() const { return tensor_limit() - device.counter().usage().live; }
 
 Machine open_machine(const RunConfig& config) {
-  const ops::OpenedDevice opened = ops::open_device(config.device);
+  const ops::OpenedDevice opened = open_device_for(config);
   const int64_t num_threads = config.num_threads > 0 ? config.num_threads : available_cores();
   at::set_num_threads(static_cast<int>(num_threads));
   Machine machine{.device = opened.device,

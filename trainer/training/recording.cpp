@@ -32,6 +32,7 @@ ExitCode recorded(const Recording& to, const std::function<ExitCode()>& body) {
                   code == ExitCode::kOk ? "done" : "stopped on request, checkpoint saved");
     return code;
   } catch (...) {
+    if (to.record.is_earlier_run_there) throw;
     const Failure failure = current_failure();
     try {
       write_outcome(to, failure.code, failure.message);

@@ -77,7 +77,9 @@ class SameRun {
         {.what = fmt::format("{} a run with {}",
                              is_output ? "output_dir holds" : "the checkpoint is of", difference),
          .got = fmt::format("{}{}", lead, fmt::join(changed, ", ")),
-         .hint = "restore them, choose another output_dir, or start anew with --resume never",
+         .hint = is_output ? "restore them, choose another output_dir, or start anew with "
+                             "--resume never"
+                           : "name a checkpoint of this run",
          .where = owner.string()});
   }
 

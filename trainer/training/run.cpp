@@ -18,8 +18,6 @@ ExitCode train(const TrainRequest& request, std::ostream& log) {
   for (const std::string& note : request.notes) {
     fmt::print(log, "note: {}\n", escape_for_terminal(note));
   }
-  const Machine machine = open_machine(config);
-  config = with_device(std::move(config), machine);
   check_output_dir(config);
   const DirLock lock(config.output_dir);
   const job::StopSignal stop_signal;  // loading may take minutes; a stop in it counts too
@@ -31,7 +29,11 @@ ExitCode train(const TrainRequest& request, std::ostream& log) {
                escape_for_terminal(config.output_dir.string()));
     return ExitCode::kOk;
   }
+  const Machine machine = open_machine(config);
+  config = with_device(std::move(config), machine);
   RunRecord record{.memory_limit = machine.limit, .config = dump_resolved_yaml(config)};
+  record.is_earlier_run_there = start.previous == StartingPoint::Previous::kDiscard &&
+                                std::filesystem::exists(config.output_dir / "run.json");
   PhasePeaks peaks(machine.device.counter(), "load");
   return recorded({config.output_dir, record, peaks, log}, [&] {
     TrainingRun run(config, start, machine, {peaks, record, log});

@@ -84,7 +84,8 @@ std::optional<fs::path> dataset_path(const std::string& name, const RunConfig& c
 InputHashes hash_inputs(const RunConfig& config) {
   InputHashes inputs;
   const fs::path model = format::find_model_folder(config.base_model);
-  for (const char* name : {"config.json", "tokenizer.json", "tokenizer_config.json"}) {
+  for (const char* name :
+       {"config.json", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json"}) {
     inputs[std::string("base_model/") + name] = hash_of(model / name);
   }
   inputs["base_model/weights"] = fingerprint(weight_files(model));

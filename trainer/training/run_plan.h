@@ -30,7 +30,8 @@ struct RunPlan {
   int64_t total_steps = 0;
   step::Schedule schedule;
   int64_t num_recomputed = 0;  // blocks
-  int64_t train_peak = 0;      // bytes of tensors in the largest step
+  model::Dequantisation dequantisation = model::Dequantisation::kEachProduct;
+  int64_t train_peak = 0;  // bytes of tensors in the largest step
   EvaluationPlan evaluation;
 
   int64_t planned_peak() const;                             // of all phases, bytes

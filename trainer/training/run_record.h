@@ -27,6 +27,9 @@ struct RunRecord {
   InputHashes inputs;                          // what was read
   std::map<std::string, std::string> outputs;  // SHA-256 of what was written, by file name
   std::string config;                          // resolved YAML
+  // The folder still holds a finished or failed run that this one is to replace: a failure before
+  // that leaves its record alone. Not written.
+  bool is_earlier_run_there = false;
 };
 
 // Publishes output_dir/run.json. The process's own peak and the versions are filled in here.

@@ -72,6 +72,14 @@ format::AdapterConfig fresh_adapter_config(const RunConfig& config,
   return adapter;
 }
 
+// What ATen's flash attention takes.
+void check_flash_attention(bool bf16, int64_t head_dim) {
+  if (!bf16) refuse("compute_dtype fp32 is not supported on CUDA yet", "set bf16, or device: cpu");
+  if (head_dim % 8 == 0) return;
+  refuse(fmt::format("heads of {} features are not supported on CUDA yet", head_dim),
+         "set device: cpu");
+}
+
 }  // namespace
 
 BaseModel open_base_model(const RunConfig& config) {
@@ -88,6 +96,7 @@ model::ModelOptions model_options(const RunConfig& config, const format::ModelCo
            "lower sequence_len");
   }
   const bool bf16 = config.compute_dtype != ComputeDtype::kFp32;
+  if (device_of(config).is_cuda()) check_flash_attention(bf16, model.head_dim);
   return {.compute = bf16 ? c10::kBFloat16 : c10::kFloat,
           .base = base_format(config, model),
           .max_positions = config.sequence_len,

@@ -92,6 +92,7 @@ void TrainingRun::say_plan() const {
 // From here on the folder is this run's.
 void TrainingRun::take_over(const StartingPoint& start) {
   if (start.previous == StartingPoint::Previous::kDiscard) discard_previous_run(config_.output_dir);
+  record_.is_earlier_run_there = false;
   if (start.checkpoint) restore(*start.checkpoint);
   // The checkpoint may lie elsewhere, and output_dir may have later ones, from which the next
   // resume would go on: saving makes it the newest. Before the metrics are cut: a resume from a
@@ -149,6 +150,7 @@ void TrainingRun::take_step() {
       step::run_step(model_, optimizer_, batch, {.index = state_.step, .learning_rate = rate},
                      {.max_grad_norm = config_.max_grad_norm,
                       .num_recomputed = plan_.num_recomputed,
+                      .dequantisation = plan_.dequantisation,
                       .seed = config_.seed,
                       .should_stop = &job::StopSignal::requested});
   if (result.outcome == step::StepOutcome::kStopped) {
