@@ -8,6 +8,7 @@
 #include <csignal>
 #include <thread>
 
+#include "base/files.h"
 #include "base/manifest.h"
 #include "base/publish.h"
 #include "tests/support/expect_error.h"
