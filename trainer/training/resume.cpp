@@ -79,7 +79,8 @@ class SameRun {
          .got = fmt::format("{}{}", lead, fmt::join(changed, ", ")),
          .hint = is_output ? "restore them, choose another output_dir, or start anew with "
                              "--resume never"
-                           : "name a checkpoint of this run",
+                           : "restore them, name a checkpoint of this run, or start anew with "
+                             "--resume never",
          .where = owner.string()});
   }
 
