@@ -8,6 +8,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "command/bench.h"
 #include "command/command_line.h"
 #include "command/data.h"
 #include "command/eval.h"
@@ -29,7 +30,7 @@ struct Verb {
   std::string_view summary;
 };
 
-constexpr std::array<Verb, 7> kVerbs = {{
+constexpr std::array<Verb, 8> kVerbs = {{
     {"train", &command::run_train, "fine-tune as a YAML says"},
     {"data", &command::run_data, "show what the model will see"},
     {"eval", &command::run_eval, "loss and perplexity of a model or adapter"},
@@ -37,6 +38,7 @@ constexpr std::array<Verb, 7> kVerbs = {{
     {"merge", &command::run_merge, "add an adapter into its base model"},
     {"import", &command::run_import, "GGUF file -> Hugging Face folder"},
     {"inspect", &command::run_inspect, "what is in a model, adapter or checkpoint"},
+    {"bench", &command::run_bench, "speed and memory of training steps"},
 }};
 
 std::string overview() {

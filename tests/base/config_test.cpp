@@ -33,6 +33,21 @@ TEST(Config, MinimalHasTheDefaults) {
   EXPECT_EQ(loaded.explicit_keys, (std::set<std::string>{"base_model", "datasets", "output_dir"}));
 }
 
+TEST(Config, WithoutAFileRequiresNoKey) {
+  const LoadedConfig loaded = default_run_config({"lora_r=16", "lora_r=32", "bf16=true"});
+  EXPECT_EQ(loaded.config.lora_r, 32);
+  EXPECT_EQ(loaded.config.compute_dtype, ComputeDtype::kBf16);
+  EXPECT_TRUE(loaded.config.load_in_4bit);
+  EXPECT_EQ(loaded.explicit_keys, (std::set<std::string>{"lora_r", "compute_dtype"}));
+}
+
+TEST(Config, WithoutAFileIsCheckedAllTheSame) {
+  testing::expect_error(ExitCode::kConfig, "lora_r: got 0",
+                        [] { default_run_config({"lora_r=0"}); });
+  testing::expect_error(ExitCode::kConfig, "did you mean lora_r",
+                        [] { default_run_config({"lora_q=1"}); });
+}
+
 TEST(Config, ReadsEveryKindOfValue) {
   const RunConfig config = load_with(
                                "adapter: lora\n"

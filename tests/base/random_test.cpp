@@ -105,6 +105,41 @@ TEST(ShuffledIndices, IsAPermutation) {
   EXPECT_EQ(indices, expected);
 }
 
+TEST(NearNormal, HasTheMomentsItSays) {
+  std::vector<float> values(1 << 20);
+  CounterRandom(42, 1).fill_near_normal(0, {.mean = 3.0, .deviation = 0.5}, values);
+  double sums[5] = {};
+  float largest = 0.0f;
+  for (const float value : values) {
+    const double x = (value - 3.0) / 0.5;
+    for (int power = 1; power <= 4; ++power) sums[power] += std::pow(x, power);
+    largest = std::max(largest, static_cast<float>(std::abs(x)));
+  }
+  const auto count = static_cast<double>(values.size());
+  // Tolerances: 5 standard deviations of the mean of so many draws.
+  EXPECT_NEAR(sums[1] / count, 0.0, 0.005);
+  EXPECT_NEAR(sums[2] / count, 1.0, 0.007);
+  EXPECT_NEAR(sums[3] / count, 0.0, 0.02);
+  EXPECT_NEAR(sums[4] / count, 2.7, 0.05);  // 3 - 0.3
+  EXPECT_LT(largest, 3.47f);
+  EXPECT_GT(largest, 3.0f);
+}
+
+TEST(NearNormal, IsAFunctionOfEachCounter) {
+  const CounterRandom random(42, 1);
+  std::vector<float> whole(1000);
+  random.fill_near_normal(500, {}, whole);
+  for (const size_t first : {0, 1, 333, 999}) {
+    std::vector<float> piece(whole.size() - first);
+    random.fill_near_normal(500 + first, {}, piece);
+    EXPECT_TRUE(
+        std::equal(piece.begin(), piece.end(), whole.begin() + static_cast<std::ptrdiff_t>(first)));
+  }
+  std::vector<float> other(whole.size());
+  CounterRandom(42, 2).fill_near_normal(500, {}, other);
+  EXPECT_NE(other, whole);
+}
+
 TEST(ShuffledIndices, DependsOnSeedAndEpochOnly) {
   EXPECT_EQ(shuffled_indices(33, 42, 0), shuffled_indices(33, 42, 0));
   EXPECT_NE(shuffled_indices(33, 42, 0), shuffled_indices(33, 42, 1));

@@ -14,8 +14,8 @@ using rung::testing::ProgramResult;
 using rung::testing::run_program;
 using rung::testing::TempDir;
 
-const std::vector<std::string> kVerbs = {"train", "data",   "eval",   "generate",
-                                         "merge", "import", "inspect"};
+const std::vector<std::string> kVerbs = {"train", "data",   "eval",    "generate",
+                                         "merge", "import", "inspect", "bench"};
 
 TEST(Program, PrintsHelpOfEveryVerbOnStandardOutput) {
   const TempDir dir;

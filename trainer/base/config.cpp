@@ -20,18 +20,20 @@ namespace {
 
 constexpr size_t kMaxConfigBytes = size_t{1} << 20;
 
+enum class Required { kEnforced, kIgnored };
+
 // A visitor that fills a Config from a map whose keys are canonical.
 template <class Config>
 class FieldReader {
  public:
-  FieldReader(ConfigNode& map, Config& config, SpellingReport report)
-      : map_(map), config_(config), report_(report) {}
+  FieldReader(ConfigNode& map, Config& config, SpellingReport report, Required required)
+      : map_(map), config_(config), report_(report), required_(required) {}
 
   template <class Value>
   void operator()(const FieldInfo& info, Value Config::*member) {
     ConfigEntry* entry = map_.find(info.name);
     if (entry == nullptr || entry->value.is_null()) {
-      if (info.need == Need::kRequired) {
+      if (info.need == Need::kRequired && required_ == Required::kEnforced) {
         report_.errors.add({.what = fmt::format("{} is missing", info.name),
                             .hint = std::string(info.help),
                             .where = map_.where});
@@ -90,7 +92,8 @@ class FieldReader {
         continue;
       }
       DatasetConfig dataset;
-      visit_fields(dataset_fields(), FieldReader<DatasetConfig>(item, dataset, report_));
+      visit_fields(dataset_fields(),
+                   FieldReader<DatasetConfig>(item, dataset, report_, Required::kEnforced));
       datasets.push_back(std::move(dataset));
     }
     if (info.need == Need::kRequired && entry.value.items.empty()) {
@@ -103,6 +106,7 @@ class FieldReader {
   ConfigNode& map_;
   Config& config_;
   SpellingReport report_;
+  Required required_;
   std::set<std::string> explicit_keys_;
 };
 
@@ -119,23 +123,36 @@ ConfigNode read_tree(const std::filesystem::path& yaml, ConfigErrors& errors) {
   return root;
 }
 
-}  // namespace
-
-LoadedConfig load_run_config(const std::filesystem::path& yaml,
-                             const std::vector<std::string>& overrides) {
+LoadedConfig load(ConfigNode root, const std::vector<std::string>& overrides, Required required,
+                  ConfigErrors& errors) {
   LoadedConfig loaded;
-  ConfigErrors errors;
   const SpellingReport report{.notes = loaded.notes, .errors = errors};
-  ConfigNode root = read_tree(yaml, errors);
   canonicalize_run_keys(root, report);
   for (const std::string& override : overrides) apply_override(root, override, report);
 
-  FieldReader<RunConfig> reader(root, loaded.config, report);
+  FieldReader<RunConfig> reader(root, loaded.config, report, required);
   visit_run_config(reader);
   loaded.explicit_keys = reader.explicit_keys();
   check_run_config(root, loaded, errors);
   errors.throw_if_any();
   return loaded;
+}
+
+}  // namespace
+
+LoadedConfig load_run_config(const std::filesystem::path& yaml,
+                             const std::vector<std::string>& overrides) {
+  ConfigErrors errors;
+  ConfigNode root = read_tree(yaml, errors);
+  return load(std::move(root), overrides, Required::kEnforced, errors);
+}
+
+LoadedConfig default_run_config(const std::vector<std::string>& overrides) {
+  ConfigErrors errors;
+  ConfigNode root;
+  root.kind = ConfigNode::Kind::kMap;
+  root.where = "--set";
+  return load(std::move(root), overrides, Required::kIgnored, errors);
 }
 
 }  // namespace rung

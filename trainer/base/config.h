@@ -26,6 +26,9 @@ struct LoadedConfig {
 LoadedConfig load_run_config(const std::filesystem::path& yaml,
                              const std::vector<std::string>& overrides);
 
+// The defaults with `overrides` alone, for what needs no file: no key is required.
+LoadedConfig default_run_config(const std::vector<std::string>& overrides);
+
 // Every key with its value; load_run_config of this text gives `config` again.
 std::string dump_resolved_yaml(const RunConfig& config);
 

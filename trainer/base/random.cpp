@@ -62,6 +62,23 @@ double CounterRandom::normal(uint64_t counter) const {
   }
 }
 
+void CounterRandom::fill_near_normal(uint64_t first, const Spread& spread,
+                                     std::span<float> out) const {
+  constexpr double kMeanOfSum = 2.0 * 65535;             // of four numbers in 0 .. 65535
+  constexpr double kDeviationOfSum = 37837.22723720648;  // sqrt(4 (65536^2 - 1) / 12)
+  const auto scale = static_cast<float>(spread.deviation / kDeviationOfSum);
+  const auto offset =
+      static_cast<float>(spread.mean - kMeanOfSum * spread.deviation / kDeviationOfSum);
+  uint64_t state = start_ + first * kGoldenRatio;
+  for (float& value : out) {
+    state += kGoldenRatio;
+    const uint64_t drawn = mix64(state);
+    const uint64_t sum =
+        (drawn & 0xffff) + ((drawn >> 16) & 0xffff) + ((drawn >> 32) & 0xffff) + (drawn >> 48);
+    value = static_cast<float>(static_cast<int32_t>(sum)) * scale + offset;
+  }
+}
+
 std::vector<int64_t> shuffled_indices(int64_t count, uint64_t seed, int64_t epoch) {
   std::vector<int64_t> indices(static_cast<size_t>(count));
   std::iota(indices.begin(), indices.end(), int64_t{0});

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -23,6 +24,11 @@ constexpr uint64_t mix64(uint64_t x) {
 // A stream number for `name` (FNV-1a, mixed), such as the name of the tensor to initialize.
 uint64_t stream_of(std::string_view name);
 
+struct Spread {
+  double mean = 0.0;
+  double deviation = 1.0;
+};
+
 class CounterRandom {
  public:
   CounterRandom(uint64_t seed, uint64_t stream);
@@ -31,6 +37,12 @@ class CounterRandom {
   double uniform(uint64_t counter) const;                  // [0, 1), multiples of 2^-53
   uint64_t below(uint64_t counter, uint64_t bound) const;  // 0 .. bound - 1
   double normal(uint64_t counter) const;                   // mean 0, variance 1
+
+  // Sets out[i] to a draw at counter first + i that is only nearly normal: the sum of the four
+  // 16-bit parts of bits(). Mean and variance are right, the excess kurtosis is -0.3, nothing is
+  // beyond 3.47 deviations. Many times faster than normal(), which is what makes random weights of
+  // a large model affordable.
+  void fill_near_normal(uint64_t first, const Spread& spread, std::span<float> out) const;
 
  private:
   uint64_t start_;

@@ -202,8 +202,12 @@ std::vector<int64_t> read_token_ids(const JsonFields& fields, std::string_view k
 
 ModelConfig read_model_config(const std::filesystem::path& config_json) {
   constexpr size_t kMaxBytes = size_t{1} << 20;
-  const Json json = read_json_file(config_json, {.max_bytes = kMaxBytes});
-  const JsonFields fields(json, config_json.string());
+  return read_model_config(read_json_file(config_json, {.max_bytes = kMaxBytes}),
+                           config_json.string());
+}
+
+ModelConfig read_model_config(const Json& json, const std::string& where) {
+  const JsonFields fields(json, where);
   const FamilyFacts& facts = find_family(fields);
 
   ModelConfig config;

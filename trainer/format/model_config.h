@@ -68,6 +68,8 @@ struct ModelConfig {
 // Throws Error: kConfig where the file is absent or asks for what rung does not support (named),
 // kDamaged where it is malformed or a number is out of range.
 ModelConfig read_model_config(const std::filesystem::path& config_json);
+// The same from its text; `where` stands in messages for the file.
+ModelConfig read_model_config(const Json& json, const std::string& where);
 
 // The token ids under `key` of a configuration file: one, a list, or none.
 std::vector<int64_t> read_token_ids(const JsonFields& fields, std::string_view key);

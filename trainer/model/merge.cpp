@@ -8,12 +8,14 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "format/model_writer.h"
+#include "model/folder_weights.h"
 
 namespace rung::model {
 namespace {
@@ -85,7 +87,8 @@ void write_merged_weights(const format::ModelFolder& folder, const format::Adapt
     specs.push_back({.name = name, .dtype = options.dtype, .shape = shape});
   }
   format::ModelWriter writer(out_dir, std::move(specs), options.max_shard_bytes);
-  const WeightReader reader(&folder, {.compute = c10::kFloat, .format = options.base});
+  const WeightReader reader(std::make_unique<FolderWeights>(folder),
+                            {.compute = c10::kFloat, .format = options.base});
   for (const format::TensorSpec& spec : writer.order()) {
     const auto pair = adapters.find(spec.name);
     at::Tensor value = base_value(reader, folder, spec, pair != adapters.end());

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "memory/counter.h"
+#include "model/folder_weights.h"
 #include "model/rope_table.h"
 #include "ops/dropout.h"
 #include "ops/rows.h"
@@ -48,16 +49,26 @@ BlockRecord record_block(const Block& block, int64_t index, const at::Tensor& x,
   return record;
 }
 
+std::unique_ptr<const WeightSource> weights_of(const format::ModelFolder* folder) {
+  if (folder == nullptr) return nullptr;
+  return std::make_unique<FolderWeights>(*folder);
+}
+
 }  // namespace
 
 Transformer::Transformer(const format::ModelConfig& config, const format::ModelFolder* folder,
                          const ModelOptions& options)
+    : Transformer(config, weights_of(folder), options) {}
+
+Transformer::Transformer(const format::ModelConfig& config,
+                         std::unique_ptr<const WeightSource> weights, const ModelOptions& options)
     : config_(config),
       options_(options),
       precision_(ops::precision_for(
           options.compute, options.device.is_meta() ? options.stands_for : options.device.type())) {
   const WeightReader reader(
-      folder, {.compute = options.compute, .format = options.base, .device = options.device});
+      std::move(weights),
+      {.compute = options.compute, .format = options.base, .device = options.device});
   embedding_ = reader.dense("model.embed_tokens.weight", {config.vocab_size, config.hidden_size});
   for (int64_t i = 0; i < config.num_layers; ++i) {
     const ComponentScope scope(Component::kBaseWeights);

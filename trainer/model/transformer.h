@@ -53,6 +53,9 @@ class Transformer {
   // Reads the weights. folder: null on the meta device.
   Transformer(const format::ModelConfig& config, const format::ModelFolder* folder,
               const ModelOptions& options);
+  // The same from any source.
+  Transformer(const format::ModelConfig& config, std::unique_ptr<const WeightSource> weights,
+              const ModelOptions& options);
   Transformer(Transformer&&) = default;
 
   const format::ModelConfig& config() const { return config_; }

@@ -1,4 +1,4 @@
-// Frozen weights from a model folder, without a second copy of any of them.
+// Frozen weights from a source, without a second copy of any of them.
 //
 // A tensor is read piece by piece through a buffer of a few MiB into the place it stays in:
 // converted to the compute dtype, or quantised to NF4 on the way. The peak of loading is the
@@ -7,10 +7,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <string>
-#include <vector>
 
-#include "format/model_folder.h"
+#include "model/weight_source.h"
 #include "ops/frozen_weight.h"
 
 namespace rung::model {
@@ -25,8 +25,8 @@ struct WeightReaderOptions {
 
 class WeightReader {
  public:
-  // folder: null on the meta device.
-  WeightReader(const format::ModelFolder* folder, WeightReaderOptions options);
+  // source: null on the meta device.
+  WeightReader(std::unique_ptr<const WeightSource> source, WeightReaderOptions options);
 
   // The tensor `name` of this shape, in the compute dtype.
   at::Tensor dense(const std::string& name, at::IntArrayRef shape) const;
@@ -40,10 +40,10 @@ class WeightReader {
   const WeightReaderOptions& options() const { return options_; }
 
  private:
-  ops::Nf4Tensors read_bnb(const format::BnbNf4Weight& weight) const;
   ops::Nf4Tensors quantize_pieces(const std::string& name, int64_t num_elements) const;
+  ops::DoubleQuant double_quant() const;
 
-  const format::ModelFolder* folder_;
+  std::unique_ptr<const WeightSource> source_;
   WeightReaderOptions options_;
 };
 

@@ -75,6 +75,13 @@ data::LoaderOptions loader_options(const RunConfig& config) {
           .seed = config.seed};
 }
 
+step::StepOptions step_options(const RunConfig& config, const RunPlan& plan) {
+  return {.max_grad_norm = config.max_grad_norm,
+          .num_recomputed = plan.num_recomputed,
+          .dequantisation = plan.dequantisation,
+          .seed = config.seed};
+}
+
 RunPlan plan_run(const PlanRequest& request) {
   const RunConfig& config = request.config;
   RunPlan plan;

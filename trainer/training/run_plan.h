@@ -11,6 +11,7 @@
 #include "data/loader.h"
 #include "fit/step_memory.h"
 #include "step/schedule.h"
+#include "step/step.h"
 #include "training/evaluation_plan.h"
 #include "training/setup.h"
 
@@ -39,6 +40,9 @@ struct RunPlan {
 };
 
 data::LoaderOptions loader_options(const RunConfig& config);
+
+// How each step of a planned run is taken.
+step::StepOptions step_options(const RunConfig& config, const RunPlan& plan);
 
 // Throws Error kDoesNotFit where a step, or an evaluation, does not fit into memory_limit; nothing
 // of the size of the weights is loaded before.

@@ -146,13 +146,10 @@ void TrainingRun::take_step() {
   const data::LoaderState before = loader_.state();
   const data::StepBatch batch = loader_.next();
   const double rate = step::learning_rate(plan_.schedule, state_.step);
-  const step::StepResult result =
-      step::run_step(model_, optimizer_, batch, {.index = state_.step, .learning_rate = rate},
-                     {.max_grad_norm = config_.max_grad_norm,
-                      .num_recomputed = plan_.num_recomputed,
-                      .dequantisation = plan_.dequantisation,
-                      .seed = config_.seed,
-                      .should_stop = &job::StopSignal::requested});
+  step::StepOptions options = step_options(config_, plan_);
+  options.should_stop = &job::StopSignal::requested;
+  const step::StepResult result = step::run_step(
+      model_, optimizer_, batch, {.index = state_.step, .learning_rate = rate}, options);
   if (result.outcome == step::StepOutcome::kStopped) {
     loader_.seek(before);  // the step was not taken; the next process takes it whole
     return;

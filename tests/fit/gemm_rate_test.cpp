@@ -1,0 +1,22 @@
+#include "fit/gemm_rate.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/counting.h"
+
+namespace rung::fit {
+namespace {
+
+TEST(GemmRate, TakesSmallerMatricesWhereMemoryIsShort) {
+  const GemmRate rate =
+      measure_gemm_rate(memory::cpu_device(), c10::kFloat, 3 * 200 * 200 * int64_t{4});
+  EXPECT_EQ(rate.size, 192);
+  EXPECT_GT(rate.flops_per_second, 0.0);
+}
+
+TEST(GemmRate, MeasuresWithTheSmallestWhereThereIsNone) {
+  EXPECT_EQ(measure_gemm_rate(memory::cpu_device(), c10::kFloat, -1).size, 64);
+}
+
+}  // namespace
+}  // namespace rung::fit

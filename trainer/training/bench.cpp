@@ -1,0 +1,159 @@
+#include "training/bench.h"
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "step/step.h"
+
+namespace rung::training {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Where the number of steps is not given: as many as take this long, within these bounds.
+constexpr double kWantedSeconds = 20.0;
+constexpr int64_t kFewestSteps = 3;
+constexpr int64_t kMostSteps = 20;
+// The first step chooses GEMM kernels and touches fresh memory. The second is a warm-up as well,
+// where it costs less than this.
+constexpr double kCheapSeconds = 10.0;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Takes steps, one after another, and times them.
+class StepTimer {
+ public:
+  StepTimer(const BenchSetup& setup, model::Transformer& model, std::ostream& log)
+      : setup_(setup),
+        log_(log),
+        model_(model),
+        optimizer_(model.adapter().parameters(), {}),
+        loader_(setup.examples, loader_options(setup.config)) {}
+
+  // Warms up, then takes num_steps steps (0: by time); fills in what they tell.
+  void run(int64_t num_steps, BenchResult& result) {
+    double seconds = take("warm-up");
+    result.num_warmup = 1;
+    if (seconds < kCheapSeconds) {
+      seconds = take("warm-up");
+      ++result.num_warmup;
+    }
+    if (num_steps == 0) {
+      num_steps =
+          std::clamp<int64_t>(std::llround(kWantedSeconds / seconds), kFewestSteps, kMostSteps);
+    }
+    for (int64_t i = 1; i <= num_steps; ++i) {
+      result.seconds.push_back(take(fmt::format("step {}/{}", i, num_steps)));
+    }
+    result.loss = loss_;
+    result.tokens = batch_.num_tokens();
+    result.flops =
+        fit::step_flops(setup_.model, setup_.adapter.options, batch_, setup_.plan.num_recomputed);
+  }
+
+ private:
+  // One step; returns its seconds.
+  double take(const std::string& name) {
+    batch_ = loader_.next();
+    setup_.machine.device.synchronize();
+    const auto start = Clock::now();
+    const step::StepResult done =
+        step::run_step(model_, optimizer_, batch_,
+                       {.index = num_taken_, .learning_rate = setup_.config.learning_rate},
+                       step_options(setup_.config, setup_.plan));
+    setup_.machine.device.synchronize();
+    const double seconds = seconds_since(start);
+    if (done.outcome != step::StepOutcome::kUpdated) {
+      throw Error(ExitCode::kDiverged, {.what = "the loss or the gradient of a step is not finite",
+                                        .hint = "its time would say nothing: lower learning_rate"});
+    }
+    ++num_taken_;
+    loss_ = done.loss;
+    fmt::print(log_, "{:<10}{:.1f} tok/s\n", name,
+               static_cast<double>(batch_.num_tokens()) / seconds);
+    return seconds;
+  }
+
+  const BenchSetup& setup_;
+  std::ostream& log_;
+  model::Transformer& model_;
+  step::Optimizer optimizer_;
+  data::Loader loader_;
+  data::StepBatch batch_;  // the last one
+  double loss_ = 0.0;
+  int64_t num_taken_ = 0;
+};
+
+int64_t num_weights(const format::ModelConfig& model) {
+  int64_t sum = 0;
+  for (const auto& [name, shape] : format::expected_tensors(model)) {
+    int64_t count = 1;
+    for (const int64_t size : shape) count *= size;
+    sum += count;
+  }
+  return sum;
+}
+
+BenchResult describe(const BenchSetup& setup) {
+  const memory::Device& device = setup.machine.device;
+  return {.config = setup.config,
+          .model = setup.model_name,
+          .device = device.name(),
+          .num_threads = at::get_num_threads(),
+          .num_blocks = setup.model.num_layers,
+          .num_recomputed = setup.plan.num_recomputed,
+          .num_weights = num_weights(setup.model),
+          .memory = {.limit = setup.machine.limit, .planned_peak = setup.plan.train_peak}};
+}
+
+// Loads the model and takes the steps; the model is gone when it returns.
+void run_steps(const BenchSetup& setup, int64_t num_steps, BenchResult& result, std::ostream& log) {
+  const memory::Device& device = setup.machine.device;
+  memory::Counter& counter = device.counter();
+  counter.reset_peak();
+  const auto start = Clock::now();
+  model::Transformer model = load_bench_model(setup);
+  setup.machine.device.synchronize();
+  result.load_seconds = seconds_since(start);
+  result.base = model.options().base;
+  result.compute = model.precision().compute;
+  result.gemm = model.precision().gemm;
+  result.num_parameters = model.adapter().parameters().numel();
+  result.memory.load_peak = counter.usage().peak;
+  fmt::print(log, "load      {} weights in {}\n", format_count(result.num_weights),
+             format_duration(result.load_seconds));
+
+  counter.reset_peak();
+  StepTimer(setup, model, log).run(num_steps, result);
+  const int64_t peak = counter.usage().peak;
+  result.memory.tensor_peak = peak;
+  result.memory.held_peak = device.torch_device().is_cpu() ? peak : device.reserved();
+  result.memory.process = result.memory.held_peak + device.other();
+}
+
+}  // namespace
+
+BenchResult bench(const BenchRequest& request, std::ostream& log) {
+  const BenchSetup setup = set_up_bench(request);
+  BenchResult result = describe(setup);
+  const Machine& machine = setup.machine;
+  fmt::print(log, "device    {}{}\n", machine.device.name(),
+             machine.why_not_cuda.empty() ? "" : fmt::format(" ({})", machine.why_not_cuda));
+  fmt::print(log, "plan      {} of {} blocks recomputed, peak {} of {}\n", result.num_recomputed,
+             result.num_blocks, format_bytes(result.memory.planned_peak),
+             format_bytes(machine.tensor_limit()));
+  run_steps(setup, request.num_steps, result, log);
+  result.gemm_rate = fit::measure_gemm_rate(machine.device, result.gemm, machine.memory_left() / 2);
+  return result;
+}
+
+}  // namespace rung::training
