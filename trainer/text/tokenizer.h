@@ -1,10 +1,7 @@
-// A tokenizer executed from a model folder's tokenizer.json, as the Hugging Face `tokenizers`
-// library does.
+// A model folder's tokenizer: text to token ids and back.
 //
-// Pipeline: split on added tokens -> normalizer -> pre-tokenizer -> BPE -> post-processor. What the
-// file asks for and rung does not have is refused by name when it is loaded, never skipped; the two
-// exceptions are "truncation" and "padding", which are left to the caller as transformers does.
-// Source of the semantics: huggingface/tokenizers. Limits: 256 MiB a file, 2 GiB a text.
+// tokenizer.json is executed as the Hugging Face `tokenizers` library does
+// (text/tokenizer/json_engine.h). Limits: 256 MiB a file, 2 GiB a text.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +14,8 @@
 #include <vector>
 
 namespace rung::text {
+
+class TokenizerEngine;
 
 // Tokens of one text. begins/ends are byte offsets into the text given to encode(); tokens added by
 // the post-processor have begin == end.
@@ -47,7 +46,7 @@ class Tokenizer {
   // True where the text of `id` depends on the tokens behind it (text/stream_decoder.h).
   bool waits_behind(int32_t id) const;
 
-  // The raw vocabulary entry ("Ġhello"), empty for ids that do not exist.
+  // The raw vocabulary entry ("Ġhello", "▁hello"), empty for ids that do not exist.
   std::string id_to_token(int32_t id) const;
   std::optional<int32_t> token_to_id(std::string_view token) const;
   // Largest id + 1, added tokens included.
@@ -66,9 +65,10 @@ class Tokenizer {
   const std::vector<std::string>& notes() const;
 
  private:
-  struct Impl;
-  explicit Tokenizer(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit Tokenizer(std::unique_ptr<const TokenizerEngine> engine);
+  std::optional<int32_t> find_named(const std::string& name) const;
+
+  std::unique_ptr<const TokenizerEngine> engine_;
 };
 
 }  // namespace rung::text
