@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <limits>
+#include <system_error>
 #include <utility>
 
 #include "base/error.h"
 #include "text/tokenizer/engine.h"
 #include "text/tokenizer/json_engine.h"
+#include "text/tokenizer/sentencepiece_engine.h"
 #include "text/unicode.h"
 
 namespace rung::text {
@@ -27,6 +29,31 @@ void check_text(std::string_view text) {
   }
 }
 
+bool is_absent(const std::filesystem::path& path) {
+  std::error_code unreadable;  // is reported when the file is read
+  return !std::filesystem::exists(path, unreadable) && !unreadable;
+}
+
+// Says which tokenizer a folder has that has none of ours.
+[[noreturn]] void refuse_folder(const std::filesystem::path& model_dir) {
+  // Of Mistral, other classes of transformers, Qwen's first models, Llama's own releases.
+  for (const char* name :
+       {"tekken.json", "tokenizer.model.v3", "tokenizer.model.v2", "tokenizer.model.v1",
+        "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt", "qwen.tiktoken",
+        "original/tokenizer.model"}) {
+    if (is_absent(model_dir / name)) continue;
+    throw Error(ExitCode::kConfig,
+                {.what = fmt::format("a tokenizer in the form of {} is not supported", name),
+                 .expected = "tokenizer.json, or tokenizer.model (SentencePiece)",
+                 .hint = "let transformers write one: "
+                         "AutoTokenizer.from_pretrained(dir).save_pretrained(dir)",
+                 .where = model_dir.string()});
+  }
+  throw Error(ExitCode::kConfig, {.what = "the model folder has no tokenizer",
+                                  .expected = "tokenizer.json, or tokenizer.model (SentencePiece)",
+                                  .where = model_dir.string()});
+}
+
 }  // namespace
 
 Tokenizer::Tokenizer(std::unique_ptr<const TokenizerEngine> engine) : engine_(std::move(engine)) {}
@@ -35,7 +62,9 @@ Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 
 Tokenizer Tokenizer::load(const std::filesystem::path& model_dir) {
-  return Tokenizer(load_tokenizer_json(model_dir));
+  if (!is_absent(model_dir / "tokenizer.json")) return Tokenizer(load_tokenizer_json(model_dir));
+  if (!is_absent(model_dir / "tokenizer.model")) return Tokenizer(load_sentencepiece(model_dir));
+  refuse_folder(model_dir);
 }
 
 Encoding Tokenizer::encode(std::string_view text, SpecialTokens special) const {

@@ -1,7 +1,10 @@
 // A model folder's tokenizer: text to token ids and back.
 //
-// tokenizer.json is executed as the Hugging Face `tokenizers` library does
-// (text/tokenizer/json_engine.h). Limits: 256 MiB a file, 2 GiB a text.
+// Where the folder has a tokenizer.json, that is executed as the Hugging Face `tokenizers` library
+// does (text/tokenizer/json_engine.h); otherwise tokenizer.model, a SentencePiece model, as
+// transformers' LlamaTokenizer does (text/tokenizer/sentencepiece_engine.h). What a file asks for
+// and rung does not have is refused by name when it is loaded, never skipped. Limits: 256 MiB a
+// file, 2 GiB a text, less where a normalization may lengthen it.
 #pragma once
 
 #include <cstdint>
@@ -30,9 +33,10 @@ enum class SpecialOutput { kKeep, kSkip };  // decode: print special tokens or l
 
 class Tokenizer {
  public:
-  // Reads tokenizer.json (required) and tokenizer_config.json (optional: bos/eos/pad/unk names).
-  // Throws Error: kConfig where a file is absent or asks for something not supported, kDamaged
-  // where it is malformed.
+  // Reads tokenizer.json, else tokenizer.model, and what lies beside them: tokenizer_config.json
+  // (optional: bos/eos/pad/unk names), and for tokenizer.model also special_tokens_map.json and
+  // added_tokens.json. Throws Error: kConfig where both are absent or a file asks for something
+  // not supported, kDamaged where it is malformed.
   static Tokenizer load(const std::filesystem::path& model_dir);
 
   ~Tokenizer();
@@ -52,7 +56,8 @@ class Tokenizer {
   // Largest id + 1, added tokens included.
   int32_t vocab_size() const;
 
-  // From tokenizer_config.json; absent where the file does not name them.
+  // From tokenizer_config.json; absent where the folder does not name them. With tokenizer.model,
+  // <s>, </s> and <unk> are what is meant where it says nothing.
   std::optional<int32_t> bos_id() const;
   std::optional<int32_t> eos_id() const;
   std::optional<int32_t> pad_id() const;

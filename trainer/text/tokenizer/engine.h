@@ -1,6 +1,6 @@
 // What stands behind a Tokenizer: one way to execute a model folder's tokenizer.
 //
-// json_engine.h executes tokenizer.json.
+// json_engine.h executes tokenizer.json, sentencepiece_engine.h executes tokenizer.model.
 #pragma once
 
 #include <cstdint>
