@@ -107,6 +107,11 @@ TEST(SentencePieceLoad, ANamedTokenWithoutAnIdGetsTheNextOne) {
   EXPECT_EQ(tokenizer.vocab_size(), 10);
 }
 
+TEST(SentencePieceLoad, APieceHasTheIdOfTheAddedTokenOfItsText) {
+  const Json config = {{"added_tokens_decoder", {{"8", {{"content", "\u2581ab"}}}}}};
+  EXPECT_EQ(encode(config, "ab"), (Ids{1, 8}));
+}
+
 TEST(SentencePieceLoad, UnknownCharactersAreOneToken) {
   const Tokenizer tokenizer = Folder(small_model()).load();
   const Encoding encoding = tokenizer.encode("ab\u00e9\u00e9b", SpecialTokens::kOmit);

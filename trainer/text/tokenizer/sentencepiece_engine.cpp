@@ -101,6 +101,7 @@ class SentencePieceEngine : public TokenizerEngine {
   std::unordered_map<std::string_view, int32_t> ids_;  // of pieces; views into model_
   std::unordered_set<int32_t> specials_;               // named ones
   SlowAddedTokens added_tokens_;
+  std::vector<int32_t> final_ids_;  // by piece: of the added token of that text, else its own
   sentencepiece::SentencePieceProcessor processor_;
   size_t num_unknown_ = 0;  // tokens of the unknown token's text
   std::vector<std::string> notes_;
@@ -119,6 +120,10 @@ SentencePieceEngine::SentencePieceEngine(SentencePieceModel model, SentencePiece
         return ids;
       }()),
       added_tokens_(number_tokens(where)) {
+  final_ids_.reserve(model_.pieces.size());
+  for (const SentencePieceModel::Piece& piece : model_.pieces) {
+    final_ids_.push_back(*find(piece.text));
+  }
   load(where);
 }
 
@@ -270,10 +275,8 @@ void SentencePieceEngine::append_part(const WorkingText& working, const Piece& p
     const int32_t begin = std::min(token.begin, size - 1);
     int32_t end = std::clamp(token.end, begin + 1, size);
     while (end < size && is_continuation_byte(part[static_cast<size_t>(end)])) ++end;
-    // What is found by its text has the id of the added token of that text.
-    const auto added = added_tokens_.find(model_.pieces[static_cast<size_t>(token.id)].text);
-    append_token(added.value_or(token.id), working.source(piece.begin + begin, piece.begin + end),
-                 encoding);
+    append_token(final_ids_[static_cast<size_t>(token.id)],
+                 working.source(piece.begin + begin, piece.begin + end), encoding);
   }
 }
 
