@@ -28,3 +28,16 @@ set_target_properties(torch_cpu PROPERTIES
 add_library(rung_openmp INTERFACE)
 target_compile_options(rung_openmp INTERFACE -fopenmp)
 target_link_libraries(rung_openmp INTERFACE "${RUNG_TORCH_DIR}/lib/libgomp.so.1")
+
+# Not the system's (scripts/bootstrap says why). It brings a protobuf of its own; hidden, so that no other library in the
+# process takes that for its own.
+set(sentencepiece_library "${RUNG_DEPS}/sentencepiece/lib/libsentencepiece.a")
+if(NOT EXISTS "${sentencepiece_library}")
+  message(FATAL_ERROR "SentencePiece is not in ${RUNG_DEPS}/sentencepiece: run scripts/bootstrap first")
+endif()
+add_library(sentencepiece STATIC IMPORTED)
+set_target_properties(sentencepiece PROPERTIES
+  IMPORTED_LOCATION "${sentencepiece_library}"
+  INTERFACE_INCLUDE_DIRECTORIES "${RUNG_DEPS}/sentencepiece/include"
+  INTERFACE_LINK_LIBRARIES Threads::Threads
+  INTERFACE_LINK_OPTIONS "LINKER:--exclude-libs,libsentencepiece.a")

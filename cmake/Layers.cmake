@@ -27,6 +27,7 @@ rung_layer(memory trainer/memory rung_base torch_cpu)
 rung_layer(job trainer/job rung_base)
 rung_layer(format trainer/format rung_base)
 rung_layer(text trainer/text rung_base PkgConfig::oniguruma PkgConfig::utf8proc)
+target_link_libraries(rung_text PRIVATE sentencepiece)  # its header is nobody else's
 rung_layer(ops trainer/ops rung_kernels rung_memory rung_base torch_cpu rung_openmp)
 rung_layer(data trainer/data rung_text rung_format rung_base)
 rung_layer(model trainer/model rung_ops rung_format rung_text rung_data)

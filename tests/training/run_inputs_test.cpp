@@ -45,6 +45,17 @@ TEST(RunInputs, NameTheFileThatChanged) {
   }
 }
 
+TEST(RunInputs, NameTheTokenizerFilesThatAreReadWithoutATokenizerJson) {
+  for (const std::string name :
+       {"tokenizer.model", "special_tokens_map.json", "added_tokens.json"}) {
+    TinyRun run;
+    EXPECT_EQ(changed_by(run, [&] { run.dir.write("model/" + name, "x"); }), Names{});
+    fs::remove(run.dir / "model/tokenizer.json");
+    EXPECT_EQ(changed_by(run, [&] { run.dir.write("model/" + name, "y"); }),
+              Names{"base_model/" + name});
+  }
+}
+
 TEST(RunInputs, NameDataSetsWithTheirPath) {
   TinyRun run;
   const std::string test = run.dir.write("test.jsonl", "{\"input_ids\":[1,2]}\n").string();

@@ -41,12 +41,13 @@ std::string StreamDecoder::release() {
   const std::string before = tokenizer_.decode(std::span(ids_).first(num_context_), special_);
   const std::string text = tokenizer_.decode(ids_, special_);
   std::string released = text.substr(common_prefix(before, text));
-  // Tokens without text (special ones) do not serve as context: the first one with text keeps its
-  // place.
-  if (!released.empty()) {
+  if (released.empty()) return released;
+  // Tokens without text (special ones, a prefix space) do not serve as context: the first one with
+  // text keeps its place.
+  if (!tokenizer_.decode(std::span(ids_).subspan(num_context_), special_).empty()) {
     ids_.erase(ids_.begin(), ids_.begin() + static_cast<std::ptrdiff_t>(num_context_));
-    num_context_ = ids_.size();
   }
+  num_context_ = ids_.size();
   return released;
 }
 

@@ -1,10 +1,10 @@
-// A tokenizer executed from a model folder's tokenizer.json, as the Hugging Face `tokenizers`
-// library does.
+// A model folder's tokenizer: text to token ids and back.
 //
-// Pipeline: split on added tokens -> normalizer -> pre-tokenizer -> BPE -> post-processor. What the
-// file asks for and rung does not have is refused by name when it is loaded, never skipped; the two
-// exceptions are "truncation" and "padding", which are left to the caller as transformers does.
-// Source of the semantics: huggingface/tokenizers. Limits: 256 MiB a file, 2 GiB a text.
+// Where the folder has a tokenizer.json, that is executed as the Hugging Face `tokenizers` library
+// does (text/tokenizer/json_engine.h); otherwise tokenizer.model, a SentencePiece model, as
+// transformers' LlamaTokenizer does (text/tokenizer/sentencepiece_engine.h). What a file asks for
+// and rung does not have is refused by name when it is loaded, never skipped. Limits: 256 MiB a
+// file, 2 GiB a text, less where a normalization may lengthen it.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,8 @@
 #include <vector>
 
 namespace rung::text {
+
+class TokenizerEngine;
 
 // Tokens of one text. begins/ends are byte offsets into the text given to encode(); tokens added by
 // the post-processor have begin == end.
@@ -31,9 +33,10 @@ enum class SpecialOutput { kKeep, kSkip };  // decode: print special tokens or l
 
 class Tokenizer {
  public:
-  // Reads tokenizer.json (required) and tokenizer_config.json (optional: bos/eos/pad/unk names).
-  // Throws Error: kConfig where a file is absent or asks for something not supported, kDamaged
-  // where it is malformed.
+  // Reads tokenizer.json, else tokenizer.model, and what lies beside them: tokenizer_config.json
+  // (optional: bos/eos/pad/unk names), and for tokenizer.model also special_tokens_map.json and
+  // added_tokens.json. Throws Error: kConfig where both are absent or a file asks for something
+  // not supported, kDamaged where it is malformed.
   static Tokenizer load(const std::filesystem::path& model_dir);
 
   ~Tokenizer();
@@ -47,13 +50,14 @@ class Tokenizer {
   // True where the text of `id` depends on the tokens behind it (text/stream_decoder.h).
   bool waits_behind(int32_t id) const;
 
-  // The raw vocabulary entry ("Ġhello"), empty for ids that do not exist.
+  // The raw vocabulary entry ("Ġhello", "▁hello"), empty for ids that do not exist.
   std::string id_to_token(int32_t id) const;
   std::optional<int32_t> token_to_id(std::string_view token) const;
   // Largest id + 1, added tokens included.
   int32_t vocab_size() const;
 
-  // From tokenizer_config.json; absent where the file does not name them.
+  // From tokenizer_config.json; absent where the folder does not name them. With tokenizer.model,
+  // <s>, </s> and <unk> are what is meant where it says nothing.
   std::optional<int32_t> bos_id() const;
   std::optional<int32_t> eos_id() const;
   std::optional<int32_t> pad_id() const;
@@ -66,9 +70,10 @@ class Tokenizer {
   const std::vector<std::string>& notes() const;
 
  private:
-  struct Impl;
-  explicit Tokenizer(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit Tokenizer(std::unique_ptr<const TokenizerEngine> engine);
+  std::optional<int32_t> find_named(const std::string& name) const;
+
+  std::unique_ptr<const TokenizerEngine> engine_;
 };
 
 }  // namespace rung::text

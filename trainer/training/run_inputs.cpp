@@ -84,9 +84,15 @@ std::optional<fs::path> dataset_path(const std::string& name, const RunConfig& c
 InputHashes hash_inputs(const RunConfig& config) {
   InputHashes inputs;
   const fs::path model = format::find_model_folder(config.base_model);
+  std::error_code unreadable;
   for (const char* name :
        {"config.json", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json"}) {
     inputs[std::string("base_model/") + name] = hash_of(model / name);
+  }
+  if (!fs::exists(model / "tokenizer.json", unreadable)) {
+    for (const char* name : {"tokenizer.model", "special_tokens_map.json", "added_tokens.json"}) {
+      inputs[std::string("base_model/") + name] = hash_of(model / name);
+    }
   }
   inputs["base_model/weights"] = fingerprint(weight_files(model));
   if (const auto chat_template = data::load_chat_template(config, model)) {

@@ -20,6 +20,9 @@ namespace rung::training {
 //
 //   base_model/config.json, base_model/tokenizer.json, base_model/tokenizer_config.json
 //
+//   base_model/tokenizer.model, base_model/special_tokens_map.json, base_model/added_tokens.json:
+//   only where there is no tokenizer.json
+//
 //   base_model/weights: the fingerprint
 //
 //   chat_template: the text of the template in force; only where a data set needs one

@@ -38,6 +38,12 @@ bool stands_alone(std::string_view text, size_t begin, size_t end) {
          (end == text.size() || !is_word(code_point_at(text, end).value));
 }
 
+Piece piece_of(size_t begin, size_t end, int32_t token) {
+  return {static_cast<int32_t>(begin), static_cast<int32_t>(end), token};
+}
+
+}  // namespace
+
 size_t skip_space_left(std::string_view text, size_t end) {
   while (end > 0) {
     const CodePoint c = code_point_before(text, end);
@@ -55,12 +61,6 @@ size_t skip_space_right(std::string_view text, size_t begin) {
   }
   return begin;
 }
-
-Piece piece_of(size_t begin, size_t end, int32_t token) {
-  return {static_cast<int32_t>(begin), static_cast<int32_t>(end), token};
-}
-
-}  // namespace
 
 void StringFinder::add(std::string_view string, int32_t id) {
   if (string.empty()) return;

@@ -29,6 +29,10 @@ struct AddedToken {
   bool special = false;
 };
 
+// Where the white space before text[end] begins, and where that from text[begin] on ends.
+size_t skip_space_left(std::string_view text, size_t end);
+size_t skip_space_right(std::string_view text, size_t begin);
+
 // Finds strings in a text: a trie over their bytes.
 class StringFinder {
  public:
