@@ -1,6 +1,7 @@
 // The verb table of rung.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <string>
@@ -8,6 +9,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "base/nearest_name.h"
 #include "command/bench.h"
 #include "command/command_line.h"
 #include "command/data.h"
@@ -67,6 +69,11 @@ int run_help(int argc, char** argv) {
   return static_cast<int>(ExitCode::kOk);
 }
 
+const Verb* find_verb(std::string_view name) {
+  const auto found = std::ranges::find(kVerbs, name, &Verb::name);
+  return found == kVerbs.end() ? nullptr : &*found;
+}
+
 int dispatch(int argc, char** argv) {
   if (argc < 2) {
     fmt::print(stderr, "{}", overview());
@@ -78,12 +85,14 @@ int dispatch(int argc, char** argv) {
     command::print(command::version_text());
     return static_cast<int>(ExitCode::kOk);
   }
-  for (const Verb& verb : kVerbs) {
-    if (verb.name == name) return verb.run(argc - 1, argv + 1);
-  }
-  throw Error(ExitCode::kUsage, {.what = "there is no such verb",
-                                 .got = std::string(name),
-                                 .hint = "`rung --help` lists them"});
+  if (const Verb* verb = find_verb(name)) return verb->run(argc - 1, argv + 1);
+  std::array<std::string_view, kVerbs.size()> names;
+  std::ranges::transform(kVerbs, names.begin(), &Verb::name);
+  const std::string meant = did_you_mean(name, names);
+  throw Error(ExitCode::kUsage,
+              {.what = "there is no such verb",
+               .got = std::string(name),
+               .hint = meant + (meant.empty() ? "" : " ") + "`rung --help` lists them"});
 }
 
 }  // namespace
