@@ -303,8 +303,9 @@ TEST_F(ModelCache, AbsentFolderIsNotTakenForAName) {
 TEST_F(ModelCache, AbsentFolderNamesTheNearestOne) {
   const auto models = cache_ / "models";
   std::filesystem::create_directories(models / "smollm2-135m-instruct");
-  for (const char* mistyped : {"models/smolm2-135m-instruct", "models/smollm2-135m",
-                               "modles/smollm2-135m-instruct", "models/SmolLM2-135M-instruct/"}) {
+  for (const char* mistyped :
+       {"models/smolm2-135m-instruct", "models/smollm2-135m", "models/smolm2",
+        "modles/smollm2-135m-instruct", "models/SmolLM2-135M-instruct/"}) {
     expect_error(ExitCode::kConfig,
                  "did you mean " + (models / "smollm2-135m-instruct").string() + "?",
                  [&] { find_model_folder((cache_ / mistyped).string()); });

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <map>
 #include <optional>
 #include <set>
 #include <vector>
@@ -83,8 +84,8 @@ bool is_meant_as_path(const std::string& text) {
          (text.find('/') != std::string::npos && fs::is_directory(fs::path(text).parent_path()));
 }
 
-// The folder inside `parent` (empty: the working directory) whose name is nearest to `wanted`; a
-// name that was cut short counts as near.
+// The folder inside `parent` (empty: the working directory) whose name, or else whose beginning of
+// about that length, is nearest to `wanted`: long names are often cut short.
 std::optional<fs::path> nearest_folder(const fs::path& parent, const std::string& wanted) {
   std::set<std::string> names;
   std::error_code error;
@@ -95,11 +96,16 @@ std::optional<fs::path> nearest_folder(const fs::path& parent, const std::string
   }
   const std::vector<std::string_view> views(names.begin(), names.end());
   if (const auto nearest = nearest_name(wanted, views)) return parent / *nearest;
-  const auto longer = names.lower_bound(wanted);
-  if (!wanted.empty() && longer != names.end() && longer->starts_with(wanted)) {
-    return parent / *longer;
+  std::map<std::string_view, std::string_view> by_beginning;
+  for (const std::string_view name : views) {
+    for (const size_t length : {wanted.size(), wanted.size() + 1}) {
+      if (length > 2 && length < name.size()) by_beginning.emplace(name.substr(0, length), name);
+    }
   }
-  return std::nullopt;
+  std::vector<std::string_view> beginnings;
+  for (const auto& entry : by_beginning) beginnings.push_back(entry.first);
+  const auto nearest = nearest_name(wanted, beginnings);
+  return nearest ? std::optional(parent / by_beginning.at(*nearest)) : std::nullopt;
 }
 
 // The existing folder that the absent `path` was probably meant to be; nothing where none is near.
