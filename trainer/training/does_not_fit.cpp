@@ -15,6 +15,7 @@ namespace rung::training {
 namespace {
 
 constexpr int64_t kShortestAdvised = 32;  // tokens of sequence_len; hardly anything fits into less
+constexpr int64_t kAdvisedStep = 16;      // advised lengths are round
 
 // What a change may change.
 struct Variant {
@@ -50,7 +51,7 @@ void add_batch_changes(const PlanRequest& request, std::vector<Change>& changes)
                                    micro_batch * config.gradient_accumulation_steps),
                        [](Variant& v) { v.config.micro_batch_size = 1; }});
   }
-  const int64_t shorter = longest_row(request) / 2;
+  const int64_t shorter = longest_row(request) / 2 / kAdvisedStep * kAdvisedStep;
   if (shorter >= kShortestAdvised) {
     changes.push_back({fmt::format("sequence_len: {}", shorter),
                        [shorter](Variant& v) { v.config.sequence_len = shorter; }});
