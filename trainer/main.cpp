@@ -1,6 +1,7 @@
 // The verb table of rung.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <string>
@@ -8,6 +9,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "base/nearest_name.h"
 #include "command/bench.h"
 #include "command/command_line.h"
 #include "command/data.h"
@@ -18,27 +20,31 @@
 #include "command/merge.h"
 #include "command/train.h"
 #include "command/version.h"
+#include "job/openmp_spin.h"
 #include "memory/counting_allocator.h"
 #include "training/failure.h"
 
 namespace rung {
 namespace {
 
+enum class Work { kLight, kThreads };  // kThreads: computes on all cores, with OpenMP
+
 struct Verb {
   std::string_view name;
   int (*run)(int argc, char** argv);
+  Work work;
   std::string_view summary;
 };
 
 constexpr std::array<Verb, 8> kVerbs = {{
-    {"train", &command::run_train, "fine-tune as a YAML says"},
-    {"data", &command::run_data, "show what the model will see"},
-    {"eval", &command::run_eval, "loss and perplexity of a model or adapter"},
-    {"generate", &command::run_generate, "answer a prompt"},
-    {"merge", &command::run_merge, "add an adapter into its base model"},
-    {"import", &command::run_import, "GGUF file -> Hugging Face folder"},
-    {"inspect", &command::run_inspect, "what is in a model, adapter or checkpoint"},
-    {"bench", &command::run_bench, "speed and memory of training steps"},
+    {"train", &command::run_train, Work::kThreads, "fine-tune as a YAML says"},
+    {"data", &command::run_data, Work::kLight, "show what the model will see"},
+    {"eval", &command::run_eval, Work::kThreads, "loss and perplexity of a model or adapter"},
+    {"generate", &command::run_generate, Work::kThreads, "answer a prompt"},
+    {"merge", &command::run_merge, Work::kThreads, "add an adapter into its base model"},
+    {"import", &command::run_import, Work::kLight, "GGUF file -> Hugging Face folder"},
+    {"inspect", &command::run_inspect, Work::kLight, "what is in a model, adapter or checkpoint"},
+    {"bench", &command::run_bench, Work::kThreads, "speed and memory of training steps"},
 }};
 
 std::string overview() {
@@ -67,6 +73,11 @@ int run_help(int argc, char** argv) {
   return static_cast<int>(ExitCode::kOk);
 }
 
+const Verb* find_verb(std::string_view name) {
+  const auto found = std::ranges::find(kVerbs, name, &Verb::name);
+  return found == kVerbs.end() ? nullptr : &*found;
+}
+
 int dispatch(int argc, char** argv) {
   if (argc < 2) {
     fmt::print(stderr, "{}", overview());
@@ -78,18 +89,22 @@ int dispatch(int argc, char** argv) {
     command::print(command::version_text());
     return static_cast<int>(ExitCode::kOk);
   }
-  for (const Verb& verb : kVerbs) {
-    if (verb.name == name) return verb.run(argc - 1, argv + 1);
-  }
-  throw Error(ExitCode::kUsage, {.what = "there is no such verb",
-                                 .got = std::string(name),
-                                 .hint = "`rung --help` lists them"});
+  if (const Verb* verb = find_verb(name)) return verb->run(argc - 1, argv + 1);
+  std::array<std::string_view, kVerbs.size()> names;
+  std::ranges::transform(kVerbs, names.begin(), &Verb::name);
+  const std::string meant = did_you_mean(name, names);
+  throw Error(ExitCode::kUsage,
+              {.what = "there is no such verb",
+               .got = std::string(name),
+               .hint = meant + (meant.empty() ? "" : " ") + "`rung --help` lists them"});
 }
 
 }  // namespace
 }  // namespace rung
 
 int main(int argc, char** argv) {
+  const rung::Verb* verb = argc > 1 ? rung::find_verb(argv[1]) : nullptr;
+  if (verb != nullptr && verb->work == rung::Work::kThreads) rung::job::shorten_openmp_spin(argv);
   rung::memory::install_counting_allocators();
   try {
     return rung::dispatch(argc, argv);

@@ -74,6 +74,8 @@ TEST(Config, ReadsEveryKindOfValue) {
   EXPECT_EQ(config.gradient_checkpointing.mode, Recompute::Mode::kBlocks);
   EXPECT_EQ(config.gradient_checkpointing.num_blocks, 12);
   EXPECT_EQ(config.memory_limit, int64_t{24} << 30);
+  EXPECT_TRUE(config.memory_limit_place.find("c.yaml:") != std::string::npos)
+      << config.memory_limit_place;
   EXPECT_EQ(config.seed, UINT64_MAX);
 }
 

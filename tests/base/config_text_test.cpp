@@ -71,6 +71,15 @@ TEST(ConfigReference, HasTypeRangeDefaultAndMeaning) {
   EXPECT_NE(text.find("Not supported yet\n"), std::string::npos);
 }
 
+TEST(ConfigReference, SaysHowAdapterAndFourBitsDependOnEachOther) {
+  const std::string text = config_reference();
+  EXPECT_NE(text.find("  adapter: lora | qlora; default qlora\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("  load_in_4bit: true | false; default true with adapter: qlora, false with "
+                      "adapter: lora\n"),
+            std::string::npos)
+      << text;
+}
+
 TEST(FieldList, NamesAndAliasesAreUnique) {
   std::set<std::string_view> names;
   for (const Field<RunConfig>& field : run_config_fields()) {

@@ -55,13 +55,41 @@ TEST(Progress, PlainOutputIsNeverSilentForLong) {
 
 TEST(Progress, TerminalLineIsRedrawnInPlace) {
   std::ostringstream out;
-  Progress progress(out, {.total_steps = 4, .in_place = true, .width = 60});
+  Progress progress(out, {.total_steps = 4, .in_place = true, .width = 120});
   progress.update(state_at(1, 1));
   progress.update(state_at(2, 2));
-  const std::string text = out.str();
-  EXPECT_EQ(text.find('\n'), std::string::npos);
-  EXPECT_TRUE(text.starts_with("\r[#####...............] step 1/4 ")) << text;
-  EXPECT_EQ(text.size(), 2u * 60);  // "\r" and 59 columns, twice: the line never wraps
+  EXPECT_EQ(out.str(),
+            "\r[#####...............] step 1/4  epoch 0.50  loss 1.2346  8,123 tok/s  "
+            "peak 3.0 GiB  ETA 3.00 s"
+            "\r[##########..........] step 2/4  epoch 0.50  loss 1.2346  8,123 tok/s  "
+            "peak 3.0 GiB  ETA 2.00 s");
+}
+
+// The line of a terminal of `width` columns.
+std::string line_in(int width) {
+  std::ostringstream out;
+  Progress progress(out, {.total_steps = 4, .in_place = true, .width = width});
+  progress.update(state_at(1, 1));
+  std::string line = out.str();
+  std::erase(line, '\r');
+  return line;
+}
+
+TEST(Progress, ANarrowTerminalLosesTheLeastImportantPartsFirst) {
+  EXPECT_EQ(line_in(96), line_in(200)) << "95 columns, and one that stays free";
+  EXPECT_EQ(line_in(95),
+            "[#####...............] step 1/4  loss 1.2346  8,123 tok/s  peak 3.0 GiB  ETA 3.00 s");
+  EXPECT_EQ(line_in(80), "[#####...............] step 1/4  loss 1.2346  8,123 tok/s  ETA 3.00 s");
+  EXPECT_EQ(line_in(60), "step 1/4  loss 1.2346  8,123 tok/s  ETA 3.00 s");
+  EXPECT_EQ(line_in(40), "step 1/4  loss 1.2346  ETA 3.00 s");
+  EXPECT_EQ(line_in(30), "step 1/4  loss 1.2346");
+  EXPECT_EQ(line_in(12), "step 1/4");
+}
+
+TEST(Progress, NeverFillsTheLastColumn) {
+  for (int width = 1; width < 120; ++width) {
+    EXPECT_LT(line_in(width).size(), static_cast<size_t>(width));
+  }
 }
 
 TEST(Progress, MessagesStandAboveTheBar) {
@@ -70,7 +98,7 @@ TEST(Progress, MessagesStandAboveTheBar) {
   progress.update(state_at(1, 1));
   out.str("");
   progress.message("saved");
-  EXPECT_EQ(out.str(), "\r         \rsaved\n\r[#####...");
+  EXPECT_EQ(out.str(), "\r        \rsaved\n\rstep 1/4");
 }
 
 TEST(Progress, MessagesCannotDriveTheTerminal) {

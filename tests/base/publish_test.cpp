@@ -4,11 +4,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <fstream>
 #include <set>
 #include <string>
+#include <vector>
 
+#include "base/error.h"
 #include "base/json.h"
+#include "base/manifest.h"
 #include "base/sha256.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/file_size_limit.h"
@@ -218,6 +222,21 @@ TEST(VerifyManifest, RefusesNamesThatLeadOutside) {
   }
 }
 
+TEST(VerifyManifest, RefusesOneWithoutANeededFile) {
+  const TempDir dir;
+  dir.write("x/a.bin", "abc");
+  dir.write("x/b.bin", "def");
+  write_manifest(dir / "x");
+  constexpr std::array<std::string_view, 2> kBoth = {"a.bin", "b.bin"};
+  EXPECT_NO_THROW(verify_manifest(dir / "x", kBoth));
+  Json manifest = read_json_file(dir / "x/manifest.json");
+  manifest["files"].erase(1);
+  dir.write("x/manifest.json", manifest.dump());
+  EXPECT_NO_THROW(verify_manifest(dir / "x"));
+  expect_error(ExitCode::kDamaged, "does not list a file that is needed: expected b.bin",
+               [&] { verify_manifest(dir / "x", kBoth); });
+}
+
 TEST(DirLock, IsHeldByOneAtATime) {
   const TempDir dir;
   {
@@ -226,6 +245,52 @@ TEST(DirLock, IsHeldByOneAtATime) {
                  [&] { const DirLock second(dir / "out"); });
   }
   EXPECT_NO_THROW(DirLock(dir / "out"));
+}
+
+TEST(DirLock, LeavesNothingOfItsOwnBehind) {
+  const TempDir dir;
+  { const DirLock lock(dir / "runs/out"); }
+  EXPECT_FALSE(std::filesystem::exists(dir / "runs"));
+  std::filesystem::create_directory(dir / "mine");
+  { const DirLock lock(dir / "mine"); }
+  EXPECT_TRUE(std::filesystem::is_empty(dir / "mine"));
+  {
+    const DirLock lock(dir / "runs/out/");
+    dir.write("runs/out/run.json", "{}");
+  }
+  EXPECT_EQ(dir.read("runs/out/run.json"), "{}");
+}
+
+// Many processes take and give back the lock of one folder that comes and goes with it; a counter
+// in a file, which only the holder may raise, tells whether two ever held it together.
+TEST(DirLock, IsHeldByOneAtATimeWhileItsFileComesAndGoes) {
+  constexpr int kProcesses = 4;
+  constexpr int kRounds = 200;
+  const TempDir dir;
+  dir.write("count", "0");
+  std::vector<pid_t> children;
+  for (int i = 0; i < kProcesses; ++i) {
+    children.push_back(::fork());
+    if (children.back() != 0) continue;
+    for (int round = 0; round < kRounds;) {
+      try {
+        const DirLock lock(dir / "runs/out");
+        dir.write("count", std::to_string(std::stoi(dir.read("count")) + 1));
+        ++round;
+      } catch (const Error&) {
+        continue;  // another one has it
+      } catch (...) {
+        ::_exit(1);
+      }
+    }
+    ::_exit(0);
+  }
+  for (const pid_t child : children) {
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
+  EXPECT_EQ(dir.read("count"), std::to_string(kProcesses * kRounds));
 }
 
 TEST(DirLock, EndsWithItsProcess) {

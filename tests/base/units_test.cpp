@@ -48,5 +48,11 @@ TEST(FormatCount, GroupsAndShortens) {
   EXPECT_EQ(format_count(8'030'261'248), "8.03B");
 }
 
+TEST(FormatCounted, TakesThePluralButForOne) {
+  EXPECT_EQ(format_counted(1, "row"), "1 row");
+  EXPECT_EQ(format_counted(0, "row"), "0 rows");
+  EXPECT_EQ(format_counted(1234, "row"), "1,234 rows");
+}
+
 }  // namespace
 }  // namespace rung

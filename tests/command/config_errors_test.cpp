@@ -20,7 +20,7 @@ using rung::testing::tree;
 void expect_train_failure(const ProgramFolder& dir, int code, const std::string& words) {
   expect_failure(run_program(dir, {"train", "run.yaml"}), code, words);
   for (const std::string& name : tree(dir / "out")) {
-    EXPECT_TRUE(name == ".rung.lock" || name == "run.json") << name << " was left behind";
+    EXPECT_EQ(name, "run.json") << "was left behind";
   }
 }
 
@@ -99,7 +99,7 @@ TEST(ConfigErrors, SayHowToGetAMissingModel) {
   expect_failure(run_program(dir, {"generate", "org/name", "--prompt", "a"}), 3,
                  "hf download org/name");
   expect_failure(run_program(dir, {"train", "run.yaml", "--set", "base_model=./no/model"}), 3,
-                 "the base model's folder does not exist");
+                 "there is no such folder for the base model");
 }
 
 TEST(ConfigErrors, RefuseAFolderWithoutAModel) {
@@ -178,8 +178,28 @@ TEST(ConfigErrors, RefuseTargetsThatTheModelHasNot) {
 TEST(ConfigErrors, RefuseAStepThatDoesNotFit) {
   const ProgramFolder dir;
   expect_failure(run_program(dir, {"train", "run.yaml", "--set", "memory_limit=100KiB"}), 4,
-                 "does not fit");
-  EXPECT_EQ(tree(dir / "out"), (std::set<std::string>{".rung.lock", "run.json"}));
+                 "expected at most 100.0 KiB (memory_limit); even ");
+  EXPECT_EQ(tree(dir / "out"), (std::set<std::string>{"run.json"}));
+}
+
+TEST(ConfigErrors, SayWhereALimitThatIsTooSmallIsSet) {
+  const ProgramFolder dir;
+  std::string config = dir.read("run.yaml");
+  dir.write("run.yaml", config.replace(config.find("256MiB"), 6, "100KiB"));
+  expect_failure(run_program(dir, {"train", "run.yaml"}), 4, "(run.yaml:13)");
+  expect_failure(run_program(dir, {"train", "run.yaml", "--set", "memory_limit=100KiB"}), 4,
+                 "(--set memory_limit=100KiB)");
+}
+
+TEST(ConfigErrors, SayWhereALimitAboveWhatIsFreeIsSet) {
+  const ProgramFolder dir;
+  std::string config = dir.read("run.yaml");
+  dir.write("run.yaml", config.replace(config.find("256MiB"), 6, "900TiB"));
+  const ProgramResult result = run_program(dir, {"train", "run.yaml"});
+  expect_failure(result, 4, "memory_limit is above what is free: got 900.0 TiB, expected at most ");
+  expect_failure(result, 4, "; lower it, leave it out");
+  expect_failure(result, 4, "(run.yaml:13)");
+  EXPECT_FALSE(fs::exists(dir / "out")) << "the run did not begin";
 }
 
 TEST(ConfigErrors, RefuseAnOutputFolderThatIsAFile) {

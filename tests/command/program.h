@@ -61,6 +61,7 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
+  pid_t pid() const { return process_; }
   void signal(int number) const { ::kill(process_, number); }
 
   // Waits until `words` are in the log; false where the program ends first, or a minute passed.

@@ -51,7 +51,7 @@ TEST(Program, WithoutAVerbIsBadUsage) {
 TEST(Program, RefusesVerbsThatDoNotExist) {
   const TempDir dir;
   expect_failure(run_program(dir, {"monitor"}), 2, "there is no such verb: got monitor");
-  expect_failure(run_program(dir, {"trian"}), 2, "`rung --help` lists them");
+  expect_failure(run_program(dir, {"trian"}), 2, "did you mean train? `rung --help` lists them");
 }
 
 TEST(Program, EscapesWhatItQuotesFromTheCommandLine) {
@@ -92,6 +92,24 @@ TEST(Program, RefusesWrongUsageOfEveryVerb) {
     expect_failure(run_program(dir, {verb, "--no-such-option"}), 2, "no-such-option");
     expect_failure(run_program(dir, {verb, "a", "b", "c"}), 2, "an argument too many");
   }
+}
+
+TEST(Program, NamesTheNearestOption) {
+  const TempDir dir;
+  expect_failure(run_program(dir, {"train", "x.yaml", "--resum", "never"}), 2,
+                 "did you mean --resume?");
+  expect_failure(run_program(dir, {"generate", "m", "--promt=a"}), 2, "did you mean --prompt?");
+}
+
+TEST(Program, SaysHowAKeyOfTheConfigurationIsSet) {
+  const TempDir dir;
+  for (const char* option : {"--epochs", "--num-epochs", "--num_epochs=3", "--num_epoch"}) {
+    expect_failure(run_program(dir, {"train", "x.yaml", option}), 2,
+                   "keys of the configuration are set with --set num_epochs=VALUE");
+  }
+  // A verb without a configuration has no keys.
+  const std::string message = run_program(dir, {"merge", "m", "--epochs=3"}).err;
+  EXPECT_EQ(message.find("--set"), std::string::npos) << message;
 }
 
 TEST(Program, NamesTheOptionThatIsMissing) {

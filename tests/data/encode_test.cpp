@@ -198,7 +198,7 @@ TEST(EncodeTokenized, RefusesIdsOutsideTheVocabulary) {
 TEST(EncodeTokenized, RefusesLabelsThatDoNotFit) {
   const Encoder encode(DatasetType::kTokenized);
   encode.refuses(R"({"input_ids":[5,6],"labels":[5]})",
-                 "labels and input_ids differ in length: got 1 labels, expected 2");
+                 "labels and input_ids differ in length: got 1 label, expected 2");
   encode.refuses(R"({"input_ids":[5,6],"labels":[6,-100]})",
                  "labels[0] does not fit input_ids[0]: got 6, expected -100 or 5");
 }

@@ -3,6 +3,10 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
 #include "tests/format/tiny_model.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_dir.h"
@@ -289,8 +293,52 @@ TEST_F(ModelCache, FileAsModelHintsAtImport) {
 }
 
 TEST_F(ModelCache, AbsentFolderIsNotTakenForAName) {
-  expect_error(ExitCode::kConfig, "folder does not exist",
-               [] { find_model_folder("/nonexistent/model"); });
+  for (const char* path : {"/nonexistent/model", "./absent", "../absent", "a/b/c", "~/absent"}) {
+    const std::string message = error_of(ExitCode::kConfig, [&] { find_model_folder(path); });
+    EXPECT_NE(message.find("there is no such folder"), std::string::npos) << message;
+    EXPECT_EQ(message.find("hf download"), std::string::npos) << message;
+  }
+}
+
+TEST_F(ModelCache, AbsentFolderNamesTheNearestOne) {
+  const auto models = cache_ / "models";
+  std::filesystem::create_directories(models / "smollm2-135m-instruct");
+  for (const char* mistyped :
+       {"models/smolm2-135m-instruct", "models/smollm2-135m", "models/smolm2",
+        "modles/smollm2-135m-instruct", "models/SmolLM2-135M-instruct/"}) {
+    expect_error(ExitCode::kConfig,
+                 "did you mean " + (models / "smollm2-135m-instruct").string() + "?",
+                 [&] { find_model_folder((cache_ / mistyped).string()); });
+  }
+  expect_error(ExitCode::kConfig, "give a folder, or org/name",
+               [&] { find_model_folder((models / "llama").string()); });
+}
+
+TEST_F(ModelCache, ANameInAFolderThatIsHereIsAPath) {
+  const auto before = std::filesystem::current_path();
+  std::filesystem::create_directories(cache_ / "models/tiny");
+  std::filesystem::current_path(cache_.path());
+  const std::string near = error_of(ExitCode::kConfig, [] { find_model_folder("models/tinny"); });
+  const std::string far = error_of(ExitCode::kConfig, [] { find_model_folder("models/llama"); });
+  const std::string bare = error_of(ExitCode::kConfig, [] { find_model_folder("modells"); });
+  std::filesystem::current_path(before);
+  EXPECT_NE(near.find("there is no such folder"), std::string::npos) << near;
+  EXPECT_NE(near.find("did you mean models/tiny?"), std::string::npos) << near;
+  EXPECT_EQ(near.find("hf download"), std::string::npos) << near;
+  EXPECT_NE(far.find("hf download models/llama"), std::string::npos) << far;
+  EXPECT_NE(bare.find("did you mean the folder models?"), std::string::npos) << bare;
+}
+
+TEST_F(ModelCache, ATildeIsExplained) {
+  const char* before = std::getenv("HOME");
+  const std::string home = before == nullptr ? "" : before;
+  ::setenv("HOME", cache_.path().c_str(), 1);
+  std::filesystem::create_directories(cache_ / "tiny");
+  const std::string message = error_of(ExitCode::kConfig, [] { find_model_folder("~/tiny"); });
+  ::setenv("HOME", home.c_str(), 1);
+  EXPECT_NE(message.find("a ~ is not replaced here"), std::string::npos) << message;
+  EXPECT_NE(message.find("did you mean " + (cache_ / "tiny").string() + "?"), std::string::npos)
+      << message;
 }
 
 }  // namespace

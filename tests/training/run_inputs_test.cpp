@@ -92,6 +92,24 @@ TEST(RunInputs, KnowTheWeightsByTheirEnds) {
   }
 }
 
+TEST(RunInputs, PassOverFilesThatAreNotTheModels) {
+  TinyRun run;
+  EXPECT_EQ(changed_by(run, [&] { run.dir.write("model/stray.safetensors", "other weights"); }),
+            Names{});
+}
+
+TEST(RunInputs, KnowTheWeightsOfEveryShardThatTheIndexNames) {
+  TinyRun run;
+  run.dir.write("model/a.safetensors", run.dir.read("model/model.safetensors"));
+  run.dir.write("model/b.safetensors", "the other shard");
+  run.dir.write("model/model.safetensors.index.json",
+                R"({"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}})");
+  fs::remove(run.dir / "model/model.safetensors");
+  EXPECT_EQ(changed_by(run, [&] { append(run, "model/b.safetensors", "x"); }),
+            Names{"base_model/weights"});
+  EXPECT_EQ(changed_by(run, [&] { run.dir.write("model/c.safetensors", "no shard"); }), Names{});
+}
+
 TEST(RunInputs, KnowTheTemplateInForce) {
   TinyRun run;
   run.config.datasets[0].type = DatasetType::kChatTemplate;

@@ -133,6 +133,9 @@ LoadedConfig load(ConfigNode root, const std::vector<std::string>& overrides, Re
   FieldReader<RunConfig> reader(root, loaded.config, report, required);
   visit_run_config(reader);
   loaded.explicit_keys = reader.explicit_keys();
+  if (loaded.config.memory_limit > 0) {
+    loaded.config.memory_limit_place = root.find("memory_limit")->value.where;
+  }
   check_run_config(root, loaded, errors);
   errors.throw_if_any();
   return loaded;

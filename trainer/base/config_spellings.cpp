@@ -4,12 +4,13 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
+#include <optional>
 #include <string_view>
 #include <utility>
 
 #include "base/config_known_keys.h"
 #include "base/config_visitor.h"
+#include "base/nearest_name.h"
 
 namespace rung {
 namespace {
@@ -33,36 +34,13 @@ Vocabulary make_vocabulary(const std::vector<Field<Config>>& fields, KnownKeys k
 
 Vocabulary run_vocabulary() { return make_vocabulary(run_config_fields(), known_run_keys()); }
 
-// Insertions, deletions, replacements and swaps of neighbours that lead from `a` to `b`.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::vector<size_t>> cost(a.size() + 1, std::vector<size_t>(b.size() + 1));
-  for (size_t i = 0; i <= a.size(); ++i) cost[i][0] = i;
-  std::iota(cost[0].begin(), cost[0].end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    for (size_t j = 1; j <= b.size(); ++j) {
-      cost[i][j] = std::min({cost[i - 1][j] + 1, cost[i][j - 1] + 1,
-                             cost[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-        cost[i][j] = std::min(cost[i][j], cost[i - 2][j - 2] + 1);
-      }
-    }
-  }
-  return cost[a.size()][b.size()];
-}
-
-// "did you mean X?", or "" where nothing known is close to `key`.
-std::string suggest(const std::string& key, const Vocabulary& vocabulary) {
-  constexpr size_t kLongestKey = 64;  // the distance costs the product of both lengths
-  if (key.size() > kLongestKey) return "";
-  size_t best = std::max<size_t>(2, key.size() / 3) + 1;
-  std::string_view nearest;
-  for (const auto& [spelling, name] : vocabulary.names) {
-    const size_t distance = edit_distance(lower_case(key), spelling);
-    if (distance >= best) continue;
-    best = distance;
-    nearest = name;
-  }
-  return nearest.empty() ? "" : fmt::format("did you mean {}?", nearest);
+// rung's own name for the known spelling that is nearest to `key`, where one is near.
+std::optional<std::string> nearest_key(std::string_view key, const Vocabulary& vocabulary) {
+  std::vector<std::string_view> spellings;
+  for (const auto& entry : vocabulary.names) spellings.push_back(entry.first);
+  const std::optional<std::string_view> nearest = nearest_name(key, spellings);
+  if (!nearest) return std::nullopt;
+  return std::string(vocabulary.names.at(*nearest));
 }
 
 bool is_off(const ConfigNode& value, std::string_view off) {
@@ -123,8 +101,9 @@ class Canonicalizer {
       report_.notes.push_back(fmt::format("{} has no effect: {}", idle.key, idle.reason));
       return false;
     }
+    const std::optional<std::string> nearest = nearest_key(entry.key, vocabulary_);
     report_.errors.add({.what = fmt::format("unknown key {}", entry.key),
-                        .hint = suggest(entry.key, vocabulary_),
+                        .hint = nearest ? fmt::format("did you mean {}?", *nearest) : "",
                         .where = entry.where});
     return false;
   }
@@ -204,6 +183,10 @@ std::string canonical_run_key(const std::string& spelling) {
   const Vocabulary vocabulary = run_vocabulary();
   const auto found = vocabulary.names.find(spelling);
   return found == vocabulary.names.end() ? spelling : std::string(found->second);
+}
+
+std::optional<std::string> nearest_run_key(std::string_view spelling) {
+  return nearest_key(spelling, run_vocabulary());
 }
 
 std::vector<std::string> unbuilt_run_keys() {

@@ -5,7 +5,9 @@
 // keys and two spellings of one key that disagree are errors.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/config_node.h"
@@ -25,6 +27,10 @@ void canonicalize_dataset_keys(ConfigNode& map, SpellingReport report);
 
 // rung's name for the key `spelling`; the same text where it is no alias.
 std::string canonical_run_key(const std::string& spelling);
+
+// rung's name for the key that `spelling`, perhaps mistyped, is nearest to; nothing where none is
+// near.
+std::optional<std::string> nearest_run_key(std::string_view spelling);
 
 // The keys of the whole configuration that are "not supported yet", for the reference.
 std::vector<std::string> unbuilt_run_keys();

@@ -35,7 +35,8 @@ std::string describe_field(const FieldInfo& info, const Value& default_value) {
   if (info.need == Need::kRequired) {
     text += "; required";
   } else {
-    text += fmt::format("; default {}", write_value(default_value));
+    text += fmt::format("; default {}", info.default_text.empty() ? write_value(default_value)
+                                                                  : std::string(info.default_text));
   }
   text += wrap(info.help);
   if (!info.aliases.empty()) text += wrap("also read: " + join(info.aliases, ", "));

@@ -47,7 +47,8 @@ struct FieldInfo {
   std::vector<std::string_view> unbuilt_values = {};  // known values that are "not supported yet"
   Need need = Need::kOptional;
   Unit unit = Unit::kNone;
-  std::string_view section = {};  // opens a section of the reference
+  std::string_view default_text = {};  // for the reference, where the default depends on other keys
+  std::string_view section = {};       // opens a section of the reference
 };
 
 template <class Config>

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <limits>
 #include <ostream>
+#include <vector>
 
 namespace rung {
 namespace {
@@ -29,7 +30,42 @@ std::string bar_text(const ProgressState& state, const ProgressOptions& options)
           : std::clamp(static_cast<double>(state.step) / static_cast<double>(options.total_steps),
                        0.0, 1.0);
   const auto filled = static_cast<size_t>(share * kBarCells);
-  return fmt::format("[{:.<{}}] ", std::string(filled, '#'), kBarCells);
+  return fmt::format("[{:.<{}}]", std::string(filled, '#'), kBarCells);
+}
+
+// A part of the line, all of them ASCII: a byte is a column.
+struct Part {
+  std::string text;
+  int importance;  // where the line is too long, the least important part is left out first
+};
+
+std::vector<Part> progress_parts(const ProgressState& state, const ProgressOptions& options) {
+  return {{fmt::format("step {}/{}", state.step, options.total_steps), 7},
+          {fmt::format("epoch {:.2f}", state.epoch), 1},
+          {fmt::format("loss {:.4f}", state.loss), 6},
+          {fmt::format("{} tok/s", format_count(static_cast<int64_t>(state.tokens_per_second))), 4},
+          {fmt::format("peak {}", format_bytes(state.peak_memory)), 2},
+          {fmt::format("ETA {}", format_duration(seconds_left(state, options))), 5}};
+}
+
+std::string joined(const std::vector<Part>& parts) {
+  std::string line;
+  for (const Part& part : parts) {
+    if (!line.empty()) line += line.back() == ']' ? " " : "  ";
+    line += part.text;
+  }
+  return line;
+}
+
+// The bar and the parts that fit into `columns`, each whole.
+std::string fitted_line(const ProgressState& state, const ProgressOptions& options,
+                        size_t columns) {
+  std::vector<Part> parts = progress_parts(state, options);
+  parts.insert(parts.begin(), {bar_text(state, options), 3});
+  while (!parts.empty() && joined(parts).size() > columns) {
+    parts.erase(std::ranges::min_element(parts, {}, &Part::importance));
+  }
+  return joined(parts);
 }
 
 }  // namespace
@@ -46,11 +82,7 @@ int terminal_width(int descriptor) {
 }
 
 std::string progress_text(const ProgressState& state, const ProgressOptions& options) {
-  return fmt::format("step {}/{}  epoch {:.2f}  loss {:.4f}  {} tok/s  peak {}  ETA {}", state.step,
-                     options.total_steps, state.epoch, state.loss,
-                     format_count(static_cast<int64_t>(state.tokens_per_second)),
-                     format_bytes(state.peak_memory),
-                     format_duration(seconds_left(state, options)));
+  return joined(progress_parts(state, options));
 }
 
 Progress::~Progress() { finish(); }
@@ -65,19 +97,17 @@ void Progress::draw(const std::string& line) {
 }
 
 void Progress::update(const ProgressState& state) {
-  const std::string text = progress_text(state, options_);
   if (options_.in_place) {
-    std::string line = bar_text(state, options_) + text;
+    const int width = options_.width > 0 ? options_.width : terminal_width(STDERR_FILENO);
     // A line that fills the last column would wrap, and "\r" could not return to its start.
-    line.resize(std::min(line.size(), static_cast<size_t>(std::max(options_.width - 1, 1))));
-    draw(line);
+    draw(fitted_line(state, options_, static_cast<size_t>(std::max(width - 1, 0))));
     return;
   }
   const bool is_due = state.step % options_.logging_steps == 0 ||
                       state.step == options_.total_steps ||
                       state.elapsed_seconds - last_line_seconds_ >= options_.line_seconds;
   if (!is_due) return;
-  out_ << text << '\n' << std::flush;
+  out_ << progress_text(state, options_) << '\n' << std::flush;
   last_line_seconds_ = state.elapsed_seconds;
 }
 

@@ -1,5 +1,6 @@
 // Progress of a long run on standard error: one line that is redrawn in place on a terminal,
-// plain lines elsewhere (a log file, a batch queue).
+// plain lines elsewhere (a log file, a batch queue). Where the terminal is too narrow for the line,
+// its least important parts are left out; none is cut.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,7 @@ struct ProgressOptions {
   int64_t logging_steps = 1;  // plain lines: one each logging_steps steps,
   double line_seconds = 60;   // and one when this long passed without any
   bool in_place = false;      // redraw one line: is_terminal(2)
-  int width = 80;             // columns, for in_place
+  int width = 0;              // columns, for in_place; 0: the terminal's, asked at every line
 };
 
 struct ProgressState {
@@ -58,7 +59,8 @@ class Progress {
   double last_line_seconds_ = 0;
 };
 
-// The text of one state: "step 12/345  loss 1.2345  8,123 tok/s  peak 3.4 GiB  ETA 5 min 02 s".
+// The text of one state:
+// "step 12/345  epoch 0.50  loss 1.2345  8,123 tok/s  peak 3.4 GiB  ETA 5 min 02 s".
 std::string progress_text(const ProgressState& state, const ProgressOptions& options);
 
 }  // namespace rung

@@ -1,14 +1,18 @@
 // The lock of an output folder: flock() on a file in it, which holds the writer's pid and host.
 //
-// The file stays: removing it would let two processes lock two files of the same name.
+// Its holder removes the file in the end. A process that opened it before would then lock a file
+// without a name while a third one makes and locks a new one; so whoever has the lock looks whether
+// the name still means the locked file, and begins again where it does not.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <string>
-#include <utility>
+#include <system_error>
+#include <vector>
 
 #include "base/disk.h"
 #include "base/error.h"
@@ -18,6 +22,8 @@
 namespace rung {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr const char* kLockName = ".rung.lock";
 
 std::string host_name() {
@@ -25,25 +31,68 @@ std::string host_name() {
   return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "unknown host";
 }
 
+// `dir` and the folders above it that are missing, the inner ones first.
+std::vector<fs::path> missing_folders(const fs::path& dir) {
+  std::vector<fs::path> missing;
+  std::error_code error;
+  for (fs::path folder = dir; !folder.empty() && !fs::exists(folder, error);
+       folder = folder.parent_path()) {
+    missing.push_back(folder);
+  }
+  return missing;
+}
+
+[[noreturn]] void throw_held(const fs::path& lock_file) {
+  std::error_code error;
+  std::string holder = fs::exists(lock_file, error) ? read_text_file(lock_file, 4096) : "";
+  while (!holder.empty() && holder.back() == '\n') holder.pop_back();
+  throw Error(ExitCode::kConfig, {.what = "another process writes to this folder",
+                                  .got = holder.empty() ? "an unknown process" : holder,
+                                  .hint = "wait for it, stop it, or choose another output_dir",
+                                  .where = lock_file.parent_path().string()});
+}
+
+bool is_still_named(const FileDescriptor& file, const fs::path& path) {
+  struct stat opened = {};
+  struct stat named = {};
+  return ::fstat(file.get(), &opened) == 0 && ::stat(path.c_str(), &named) == 0 &&
+         opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
+// The lock file, made where it is missing, locked.
+FileDescriptor lock_file_of(const fs::path& path) {
+  while (true) {
+    make_parent(path);
+    FileDescriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+    if (!file.is_open() && errno == ENOENT) continue;  // its folder went away meanwhile
+    if (!file.is_open()) throw_disk_error("the folder cannot be locked", path);
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK) throw_disk_error("the folder cannot be locked", path);
+      throw_held(path);
+    }
+    if (is_still_named(file, path)) return file;
+  }
+}
+
 }  // namespace
 
-DirLock::DirLock(const std::filesystem::path& dir) : file_(-1) {
-  const std::filesystem::path path = dir / kLockName;
-  make_parent(path);
-  file_ = FileDescriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-  if (!file_.is_open()) throw_disk_error("the folder cannot be locked", path);
-  if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) throw_disk_error("the folder cannot be locked", path);
-    std::string holder = read_text_file(path, 4096);
-    while (!holder.empty() && holder.back() == '\n') holder.pop_back();
-    throw Error(ExitCode::kConfig, {.what = "another process writes to this folder",
-                                    .got = holder.empty() ? "an unknown process" : holder,
-                                    .hint = "wait for it, stop it, or choose another output_dir",
-                                    .where = dir.string()});
+DirLock::DirLock(const fs::path& dir)
+    : path_(dir / kLockName), made_folders_(missing_folders(dir)), file_(lock_file_of(path_)) {
+  try {
+    // A shorter text must not leave the end of an older one.
+    if (::ftruncate(file_.get(), 0) != 0) throw_disk_error("the folder cannot be locked", path_);
+    write_all(file_, fmt::format("pid {} on {}\n", ::getpid(), host_name()), path_);
+  } catch (...) {
+    remove_traces();
+    throw;
   }
-  // A shorter text must not leave the end of an older one.
-  if (::ftruncate(file_.get(), 0) != 0) throw_disk_error("the folder cannot be locked", path);
-  write_all(file_, fmt::format("pid {} on {}\n", ::getpid(), host_name()), path);
+}
+
+DirLock::~DirLock() { remove_traces(); }
+
+void DirLock::remove_traces() const {
+  ::unlink(path_.c_str());
+  for (const fs::path& folder : made_folders_) ::rmdir(folder.c_str());  // only if it is empty
 }
 
 }  // namespace rung

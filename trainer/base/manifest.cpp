@@ -121,7 +121,8 @@ void write_manifest(const fs::path& dir) {
   for (const fs::path& folder : contents.folders) sync_path(folder);
 }
 
-std::vector<ManifestEntry> verify_manifest(const fs::path& dir) {
+std::vector<ManifestEntry> verify_manifest(const fs::path& dir,
+                                           std::span<const std::string_view> needed) {
   const fs::path path = dir / kManifestName;
   std::error_code error;
   if (!fs::exists(path, error)) refuse("the folder has no manifest: it was not finished", dir);
@@ -134,6 +135,12 @@ std::vector<ManifestEntry> verify_manifest(const fs::path& dir) {
   for (const Json& json : manifest["files"]) {
     entries.push_back(read_entry(json, path));
     verify_file(dir / entries.back().name, entries.back());
+  }
+  for (const std::string_view name : needed) {
+    if (std::ranges::find(entries, name, &ManifestEntry::name) != entries.end()) continue;
+    throw Error(ExitCode::kDamaged, {.what = "the manifest does not list a file that is needed",
+                                     .expected = std::string(name),
+                                     .where = path.string()});
   }
   return entries;
 }

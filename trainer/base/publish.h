@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,10 +64,11 @@ struct ManifestEntry {
   std::string sha256;  // lower-case hexadecimal
 };
 
-// Reads and checks all files that the manifest of `dir` names. Throws Error kDamaged, naming the
-// file, where one is absent or differs, or where there is no manifest (the folder was not
-// published).
-std::vector<ManifestEntry> verify_manifest(const std::filesystem::path& dir);
+// Reads and checks all files that the manifest of `dir` names, the `needed` ones among them. Throws
+// Error kDamaged, naming the file, where one is absent or differs, where the manifest does not
+// vouch for a needed one, or where there is no manifest (the folder was not published).
+std::vector<ManifestEntry> verify_manifest(const std::filesystem::path& dir,
+                                           std::span<const std::string_view> needed = {});
 
 // Removes what killed processes left in `dir` itself. Only for the holder of its lock.
 void remove_partials(const std::filesystem::path& dir);
@@ -77,8 +79,17 @@ class DirLock {
   // Creates `dir` where it is missing. Throws Error kConfig naming the holder's pid and host where
   // another process holds the lock. The lock ends with the object or the process.
   explicit DirLock(const std::filesystem::path& dir);
+  // Leaves no trace: the file of the lock goes, and so do the folders that were made for it where
+  // nothing was put into them.
+  ~DirLock();
+  DirLock(const DirLock&) = delete;
+  DirLock& operator=(const DirLock&) = delete;
 
  private:
+  void remove_traces() const;
+
+  std::filesystem::path path_;                       // of the file
+  std::vector<std::filesystem::path> made_folders_;  // the inner ones first
   FileDescriptor file_;
 };
 

@@ -19,10 +19,14 @@ RunFields model_fields() {
         .section = "Model and adapter"},
        &RunConfig::base_model},
       {{.name = "adapter",
-        .help = "lora trains on the model as it is, qlora on its weights in 4 bits"},
+        .help = "lora: the model's weights stay as they are; qlora: they are held in 4 bits. This "
+                "key alone is enough, load_in_4bit follows it"},
        &RunConfig::adapter},
       {{.name = "load_in_4bit",
-        .help = "hold the frozen weights in 4 bits; adapter: qlora sets it"},
+        .help = "hold the frozen weights in 4 bits. true with adapter: lora is read as adapter: "
+                "qlora, false without adapter as adapter: lora, false with adapter: qlora is an "
+                "error",
+        .default_text = "true with adapter: qlora, false with adapter: lora"},
        &RunConfig::load_in_4bit},
       {{.name = "bnb_4bit_quant_type",
         .help = "the 4-bit code",

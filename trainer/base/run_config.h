@@ -53,7 +53,7 @@ struct RunConfig {
   // model and adapter
   std::string base_model;
   AdapterKind adapter = AdapterKind::kQlora;
-  bool load_in_4bit = false;  // adapter: qlora sets it
+  bool load_in_4bit = false;  // loading sets it to what adapter says, unless it is set itself
   std::string bnb_4bit_quant_type = "nf4";
   bool bnb_4bit_use_double_quant = false;
   int64_t lora_r = 8;
@@ -98,7 +98,8 @@ struct RunConfig {
   // memory and device
   ComputeDtype compute_dtype = ComputeDtype::kAuto;
   Recompute gradient_checkpointing;
-  int64_t memory_limit = 0;  // bytes; 0 = what the machine or its cgroup has left
+  int64_t memory_limit = 0;        // bytes; 0 = what the machine or its cgroup has left
+  std::string memory_limit_place;  // no key: where the limit was set, "file:line", for messages
   std::string device = "auto";
   int64_t num_threads = 0;  // 0 = one for each core that the process may use
 

@@ -56,6 +56,10 @@ std::string format_count(int64_t count) {
   return digits;
 }
 
+std::string format_counted(int64_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", format_count(count), noun, count == 1 ? "" : "s");
+}
+
 std::optional<int64_t> parse_bytes(std::string_view text) {
   double number = 0;
   const auto [end, error] =

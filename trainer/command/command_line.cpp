@@ -6,14 +6,56 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/config_spellings.h"
 #include "base/error.h"
+#include "base/nearest_name.h"
 
 namespace rung::command {
+
+namespace {
+
+// The options of `parser`, as they are written: "--set".
+std::vector<std::string> options_of(const cxxopts::Options& parser) {
+  std::vector<std::string> options;
+  for (const std::string& group : parser.groups()) {
+    for (const cxxopts::HelpOptionDetails& option : parser.group_help(group).options) {
+      for (const std::string& name : option.l) options.push_back("--" + name);
+    }
+  }
+  return options;
+}
+
+// What may have been meant by the first long option that `parser` has not. Other trainers take
+// every setting as an option; here it is a key of the configuration.
+std::string unknown_option_hint(const cxxopts::Options& parser,
+                                const std::vector<std::string>& arguments) {
+  const std::vector<std::string> options = options_of(parser);
+  const auto is_unknown = [&](const std::string& argument) {
+    const std::string name = argument.substr(0, argument.find('='));
+    return name.size() > 2 && name.starts_with("--") &&
+           std::ranges::find(options, name) == options.end();
+  };
+  const auto unknown = std::ranges::find_if(arguments, is_unknown);
+  if (unknown == arguments.end()) return "";
+  const std::string name = unknown->substr(0, unknown->find('='));
+  const std::string as_option =
+      did_you_mean(name, std::vector<std::string_view>(options.begin(), options.end()));
+  if (std::ranges::find(options, "--set") == options.end()) return as_option;
+  std::string spelling = name.substr(2);
+  std::ranges::replace(spelling, '-', '_');
+  const std::optional<std::string> key = nearest_run_key(spelling);
+  // Where both are near, the key is meant if it is spelt right.
+  if (!key || (!as_option.empty() && canonical_run_key(spelling) != *key)) return as_option;
+  return fmt::format("keys of the configuration are set with --set {}=VALUE", *key);
+}
+
+}  // namespace
 
 std::optional<cxxopts::ParseResult> parse_arguments(cxxopts::Options& parser, int argc,
                                                     char** argv) {
   const std::string hint = fmt::format("see `{} --help`", parser.program());
   parser.add_options()("h,help", "this text");
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
   try {
     cxxopts::ParseResult parsed = parser.parse(argc, argv);
     if (parsed.count("help") > 0) {
@@ -26,6 +68,10 @@ std::optional<cxxopts::ParseResult> parse_arguments(cxxopts::Options& parser, in
           {.what = "an argument too many", .got = parsed.unmatched().front(), .hint = hint});
     }
     return parsed;
+  } catch (const cxxopts::exceptions::no_such_option& error) {
+    const std::string meant = unknown_option_hint(parser, arguments);
+    throw Error(ExitCode::kUsage,
+                {.what = error.what(), .hint = meant.empty() ? hint : meant + "; " + hint});
   } catch (const cxxopts::exceptions::exception& error) {
     throw Error(ExitCode::kUsage, {.what = error.what(), .hint = hint});
   }

@@ -8,6 +8,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/units.h"
 #include "command/command_line.h"
 #include "training/evaluation.h"
 #include "training/evaluation_plan.h"
@@ -75,7 +76,7 @@ int run_eval(int argc, char** argv) {
   if (const auto note = training::context_note(config, base.folder.config())) print_notes({*note});
   std::optional<format::AdapterFolder> adapter;
   if (parsed->count("adapter") > 0) {
-    adapter = format::read_adapter((*parsed)["adapter"].as<std::string>());
+    adapter = training::read_saved_adapter((*parsed)["adapter"].as<std::string>());
   }
   const training::Evaluation result = evaluate(config, base, adapter, machine.tensor_limit());
   if (parsed->count("json") > 0) {
@@ -83,8 +84,8 @@ int run_eval(int argc, char** argv) {
         {"loss", result.loss}, {"perplexity", result.perplexity}, {"tokens", result.tokens}};
     print(json.dump() + "\n");
   } else {
-    print(fmt::format("loss {:.4f}, perplexity {:.3f} over {} tokens\n", result.loss,
-                      result.perplexity, result.tokens));
+    print(fmt::format("loss {:.4f}, perplexity {:.3f} over {}\n", result.loss, result.perplexity,
+                      format_counted(result.tokens, "token")));
   }
   return static_cast<int>(ExitCode::kOk);
 }

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json.h"
+#include "base/units.h"
 #include "command/command_line.h"
 #include "model/generation.h"
 #include "text/stream_decoder.h"
@@ -200,13 +201,13 @@ int64_t fit_into_context(int64_t max_new_tokens, int64_t longest_prompt,
                                    model.sliding_window.value_or(model.max_position_embeddings));
   if (longest_prompt >= context) {
     throw Error(ExitCode::kConfig, {.what = "a prompt does not fit into the model's context",
-                                    .got = fmt::format("{} tokens", longest_prompt),
+                                    .got = format_counted(longest_prompt, "token"),
                                     .expected = fmt::format("fewer than {}", context)});
   }
   const int64_t room = context - longest_prompt;
   if (max_new_tokens <= room) return max_new_tokens;
-  print_notes(
-      {fmt::format("answers end after {} tokens: the model's context has {}", room, context)});
+  print_notes({fmt::format("answers end after {}: the model's context has {}",
+                           format_counted(room, "token"), format_count(context))});
   return room;
 }
 
@@ -241,6 +242,8 @@ void print_text(const std::vector<Prompt>& prompts, const std::vector<model::Tok
 int run_generate(int argc, char** argv) {
   std::optional<GenerateOptions> options = parse_options(argc, argv);
   if (!options) return static_cast<int>(ExitCode::kOk);
+  std::optional<format::AdapterFolder> adapter;
+  if (options->adapter) adapter = training::read_saved_adapter(*options->adapter);
   const training::Machine machine = training::open_machine(options->run);
   options->run = training::with_device(options->run, machine);
   const format::ModelFolder folder(format::find_model_folder(options->run.base_model));
@@ -258,9 +261,7 @@ int run_generate(int argc, char** argv) {
   options->generation.stop_ids = stop_ids(folder.config(), tokenizer);
   model::Transformer model(folder.config(), &folder,
                            training::model_options(options->run, folder.config()));
-  if (options->adapter) {
-    training::attach_saved_adapter(model, format::read_adapter(*options->adapter));
-  }
+  if (adapter) training::attach_saved_adapter(model, *adapter);
   training::use_resident_weights(model, machine);
   options->generation.max_cache_bytes = training::cache_budget(machine);
 

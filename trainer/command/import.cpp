@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/units.h"
 #include "command/command_line.h"
 #include "format/gguf_import.h"
 
@@ -46,9 +47,10 @@ int run_import(int argc, char** argv) {
   for (const std::string& warning : summary.warnings) {
     std::cerr << "note: " << escape_for_terminal(warning) << '\n';
   }
-  print(fmt::format("{}: {}, {} tensors, {} parameters, {} tokens\n", escape_for_terminal(out_dir),
-                    summary.architecture, summary.num_tensors, summary.num_parameters,
-                    summary.num_tokens));
+  print(fmt::format("{}: {}, {}, {}, {}\n", escape_for_terminal(out_dir), summary.architecture,
+                    format_counted(summary.num_tensors, "tensor"),
+                    format_counted(summary.num_parameters, "parameter"),
+                    format_counted(summary.num_tokens, "token")));
   return static_cast<int>(ExitCode::kOk);
 }
 

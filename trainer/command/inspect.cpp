@@ -9,13 +9,14 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "base/publish.h"
 #include "base/units.h"
 #include "command/command_line.h"
 #include "format/adapter.h"
 #include "format/gguf.h"
 #include "format/model_folder.h"
 #include "format/safetensors.h"
+#include "training/checkpoint.h"
+#include "training/output_folder.h"
 
 namespace rung::command {
 namespace {
@@ -70,7 +71,7 @@ Json describe_adapter(const fs::path& path) {
 }
 
 Json describe_checkpoint(const fs::path& path) {
-  const std::vector<ManifestEntry> files = verify_manifest(path);
+  const std::vector<ManifestEntry> files = training::verify_checkpoint(path);
   Json json = describe_adapter(path);
   json["kind"] = "checkpoint";
   json["files_verified"] = files.size();
@@ -111,6 +112,7 @@ Json describe(const fs::path& path) {
     if (fs::exists(path / "state.json")) return describe_checkpoint(path);
     if (fs::exists(path / "adapter_config.json")) return describe_adapter(path);
     if (fs::exists(path / "config.json")) return describe_model(path);
+    training::refuse_unfinished_run(path);
     throw Error(ExitCode::kConfig,
                 {.what = "the folder is neither a model nor an adapter nor a checkpoint",
                  .expected = "config.json, adapter_config.json or state.json in it",

@@ -9,8 +9,10 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "base/publish.h"
+#include "base/units.h"
 #include "command/command_line.h"
 #include "model/merge.h"
+#include "training/setup.h"
 
 namespace rung::command {
 namespace {
@@ -80,7 +82,7 @@ int run_merge(int argc, char** argv) {
 
   const format::ModelFolder folder(format::find_model_folder(required(*parsed, "model", "merge")));
   const format::AdapterFolder adapter =
-      format::read_adapter(required_option(*parsed, "adapter", "merge"));
+      training::read_saved_adapter(required_option(*parsed, "adapter", "merge"));
   if (fs::exists(out)) {
     throw Error(ExitCode::kConfig, {.what = "the output folder exists already",
                                     .hint = "name a new one, or remove it",
@@ -91,7 +93,7 @@ int run_merge(int argc, char** argv) {
   write_config(folder.path(), staged.path(), dtype);
   model::write_merged_weights(folder, adapter, staged.path(), {.dtype = dtype.dtype, .base = base});
   staged.publish();
-  print(fmt::format("merged {} linears: {}\n", adapter.tensors.size(),
+  print(fmt::format("merged {}: {}\n", format_counted(std::ssize(adapter.tensors), "linear"),
                     escape_for_terminal(out.string())));
   return static_cast<int>(ExitCode::kOk);
 }

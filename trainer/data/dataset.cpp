@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/random.h"
+#include "base/units.h"
 #include "data/parallel_encode.h"
 
 namespace rung::data {
@@ -26,7 +27,7 @@ int64_t resolve_threads(int64_t num_threads) {
 [[noreturn]] void refuse_length(const Example& example, int64_t sequence_len) {
   throw Error(ExitCode::kConfig,
               {.what = "the record is longer than sequence_len",
-               .got = fmt::format("{} tokens", example.num_tokens()),
+               .got = format_counted(example.num_tokens(), "token"),
                .expected = fmt::format("at most {}", sequence_len),
                .hint = "raise sequence_len, or set excess_length_strategy: drop or truncate",
                .where = example.source});
@@ -93,8 +94,9 @@ void refuse_empty(const std::vector<DatasetConfig>& configs, const DatasetReport
   throw Error(
       ExitCode::kConfig,
       {.what = "the data set leaves nothing to learn",
-       .got = fmt::format("{} records: {} too long, {} without anything to learn", report.read,
-                          report.too_long, report.without_labels),
+       .got = fmt::format("{}: {} too long, {} without anything to learn",
+                          format_counted(report.read, "record"), report.too_long,
+                          report.without_labels),
        .expected = "at least one example",
        .hint = report.too_long > 0 ? "raise sequence_len, or set excess_length_strategy: truncate"
                                    : "see what is learnt with `rung data`",
@@ -106,10 +108,11 @@ int64_t count_validation(double val_set_size, int64_t num_examples) {
                            ? std::ceil(val_set_size * static_cast<double>(num_examples))
                            : std::floor(val_set_size);
   if (count >= static_cast<double>(num_examples)) {
-    throw Error(ExitCode::kConfig, {.what = "val_set_size leaves nothing to train on",
-                                    .got = fmt::format("{} of {} examples", count, num_examples),
-                                    .expected = "fewer",
-                                    .hint = "lower val_set_size, or name test_datasets"});
+    throw Error(ExitCode::kConfig,
+                {.what = "val_set_size leaves nothing to train on",
+                 .got = fmt::format("{} of {}", count, format_counted(num_examples, "example")),
+                 .expected = "fewer",
+                 .hint = "lower val_set_size, or name test_datasets"});
   }
   return static_cast<int64_t>(count);
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/units.h"
 #include "data/encode_chat.h"
 
 namespace rung::data {
@@ -148,7 +149,7 @@ Example encode_tokenized(const Record& record) {
                                                    : example.input_ids;
   if (example.labels.size() != example.input_ids.size()) {
     throw Error(ExitCode::kConfig, {.what = "labels and input_ids differ in length",
-                                    .got = fmt::format("{} labels", example.labels.size()),
+                                    .got = format_counted(std::ssize(example.labels), "label"),
                                     .expected = fmt::format("{}", example.input_ids.size()),
                                     .where = record.source});
   }

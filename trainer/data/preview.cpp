@@ -104,10 +104,11 @@ std::string mark_learnt(const Example& example, const text::Tokenizer& tokenizer
 }
 
 std::string show_example(const Example& example, const text::Tokenizer& tokenizer, Marks marks) {
-  return fmt::format("{}: {} tokens, {} learnt\n{}\nids: {}\nlabels: {}\n",
-                     escape_for_terminal(example.source), example.num_tokens(),
-                     example.num_supervised(), mark_learnt(example, tokenizer, marks),
-                     fmt::join(example.input_ids, " "), show_labels(example));
+  return fmt::format("{}: {}, {} learnt\n{}\nids: {}\nlabels: {}\n",
+                     escape_for_terminal(example.source),
+                     format_counted(example.num_tokens(), "token"), example.num_supervised(),
+                     mark_learnt(example, tokenizer, marks), fmt::join(example.input_ids, " "),
+                     show_labels(example));
 }
 
 Json row_json(int64_t row, const Example& example, const text::Tokenizer& tokenizer) {
@@ -193,14 +194,16 @@ std::string show_summary(const DataSummary& summary, const RunConfig& run) {
                       100.0 * share(read.supervised_tokens, read.tokens),
                       format_count(read.longest), format_count(run.sequence_len));
   text += "lengths in tokens:\n" + show_histogram(summary.lengths);
-  text += fmt::format("training: {} examples, {} steps an epoch ({} x {} rows); validation: {}\n",
-                      format_count(summary.num_train), format_count(summary.batches.steps),
-                      run.gradient_accumulation_steps, run.micro_batch_size,
+  text += fmt::format("training: {}, {} an epoch ({} x {}); validation: {}\n",
+                      format_counted(summary.num_train, "example"),
+                      format_counted(summary.batches.steps, "step"),
+                      run.gradient_accumulation_steps, format_counted(run.micro_batch_size, "row"),
                       format_count(summary.num_validation));
-  text += fmt::format("packing: {}{} rows of {} tokens, {:.1f} % filled\n",
-                      run.sample_packing ? "" : "off; sample_packing: true would make ",
-                      format_count(summary.batches.packed_rows), format_count(run.sequence_len),
-                      100.0 * summary.batches.packed_filled);
+  text +=
+      fmt::format("packing: {}{} of {}, {:.1f} % filled\n",
+                  run.sample_packing ? "" : "off; sample_packing: true would make ",
+                  format_counted(summary.batches.packed_rows, "row"),
+                  format_counted(run.sequence_len, "token"), 100.0 * summary.batches.packed_filled);
   return text;
 }
 

@@ -1,9 +1,5 @@
 #include "fit/step_memory.h"
 
-#include <fmt/format.h>
-
-#include "base/error.h"
-#include "base/units.h"
 #include "memory/counting_allocator.h"
 #include "step/optimizer.h"
 #include "step/step.h"
@@ -32,20 +28,12 @@ int64_t step_peak(const StepShape& shape, int64_t num_recomputed) {
   return device_peak(shape.model.stands_for, [&] { return step_memory(shape, num_recomputed); });
 }
 
-int64_t choose_num_recomputed(const StepShape& shape, int64_t limit) {
+std::optional<int64_t> choose_num_recomputed(const StepShape& shape, int64_t limit) {
   const auto fits = [&](int64_t num_recomputed) {
     return step_peak(shape, num_recomputed) <= limit;
   };
   int64_t high = shape.config.num_layers;
-  if (!fits(high)) {
-    throw Error(
-        ExitCode::kDoesNotFit,
-        {.what = "a training step does not fit, even with every block recomputed",
-         .got = format_bytes(step_peak(shape, high)),
-         .expected = fmt::format("at most {} (memory_limit, or what is free)", format_bytes(limit)),
-         .hint = "lower micro_batch_size (and raise gradient_accumulation_steps), or "
-                 "sequence_len"});
-  }
+  if (!fits(high)) return std::nullopt;
   // The peak falls as blocks are recomputed, so the boundary can be bisected.
   int64_t low = 0;
   while (low < high) {

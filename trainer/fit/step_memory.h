@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "data/loader.h"
 #include "fit/device_peak.h"
@@ -35,8 +36,8 @@ CudaMemory cuda_step_memory(const StepShape& shape, int64_t num_recomputed,
 // What the step takes of the device that the model stands for (device_peak).
 int64_t step_peak(const StepShape& shape, int64_t num_recomputed);
 
-// The smallest number of recomputed blocks whose step stays within `limit` bytes. Throws Error
-// kDoesNotFit where not even recomputing all of them does, with both figures.
-int64_t choose_num_recomputed(const StepShape& shape, int64_t limit);
+// The smallest number of recomputed blocks whose step stays within `limit` bytes; nothing where not
+// even recomputing all of them does.
+std::optional<int64_t> choose_num_recomputed(const StepShape& shape, int64_t limit);
 
 }  // namespace rung::fit

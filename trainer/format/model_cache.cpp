@@ -4,10 +4,14 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <map>
 #include <optional>
+#include <set>
+#include <vector>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/nearest_name.h"
 #include "format/model_folder.h"
 
 namespace rung::format {
@@ -37,7 +41,12 @@ bool is_model_id(const std::string& text) {
   };
   return !text.empty() && std::all_of(text.begin(), text.end(), is_allowed) &&
          std::count(text.begin(), text.end(), '/') <= 1 && text.front() != '/' &&
-         text.back() != '/' && text.find("..") == std::string::npos;
+         text.front() != '.' && text.back() != '/' && text.find("..") == std::string::npos;
+}
+
+std::string working_directory() {
+  std::error_code error;
+  return fs::current_path(error).string();
 }
 
 std::string trimmed(const std::string& text) {
@@ -68,6 +77,72 @@ std::optional<fs::path> find_snapshot(const fs::path& repository) {
   return newest;
 }
 
+// Whether `text` can only be meant as a path. "org/name" may be either: it is one where a folder
+// "org" is here.
+bool is_meant_as_path(const std::string& text) {
+  return !is_model_id(text) ||
+         (text.find('/') != std::string::npos && fs::is_directory(fs::path(text).parent_path()));
+}
+
+// The folder inside `parent` (empty: the working directory) whose name, or else whose beginning of
+// about that length, is nearest to `wanted`: long names are often cut short.
+std::optional<fs::path> nearest_folder(const fs::path& parent, const std::string& wanted) {
+  std::set<std::string> names;
+  std::error_code error;
+  fs::directory_iterator entries(parent.empty() ? "." : parent, error);
+  for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
+    std::error_code gone;
+    if (entries->is_directory(gone)) names.insert(entries->path().filename().string());
+  }
+  const std::vector<std::string_view> views(names.begin(), names.end());
+  if (const auto nearest = nearest_name(wanted, views)) return parent / *nearest;
+  std::map<std::string_view, std::string_view> by_beginning;
+  for (const std::string_view name : views) {
+    for (const size_t length : {wanted.size(), wanted.size() + 1}) {
+      if (length > 2 && length < name.size()) by_beginning.emplace(name.substr(0, length), name);
+    }
+  }
+  std::vector<std::string_view> beginnings;
+  for (const auto& entry : by_beginning) beginnings.push_back(entry.first);
+  const auto nearest = nearest_name(wanted, beginnings);
+  return nearest ? std::optional(parent / by_beginning.at(*nearest)) : std::nullopt;
+}
+
+// The existing folder that the absent `path` was probably meant to be; nothing where none is near.
+std::optional<fs::path> nearest_path(const fs::path& path) {
+  fs::path existing;
+  for (const fs::path& part : path.lexically_normal()) {
+    if (part.empty()) continue;  // behind a last slash
+    if (fs::is_directory(existing / part)) {
+      existing /= part;
+      continue;
+    }
+    const std::optional<fs::path> nearest = nearest_folder(existing, part.string());
+    if (!nearest) return std::nullopt;
+    existing = *nearest;
+  }
+  return existing;
+}
+
+[[noreturn]] void refuse_path(const std::string& base_model) {
+  fs::path meant = base_model;
+  // The shell replaces a tilde of a command line, nobody one in a YAML.
+  const std::optional<std::string> home = environment("HOME");
+  const bool has_tilde = base_model.starts_with("~/") && home;
+  if (has_tilde) meant = fs::path(*home) / base_model.substr(2);
+  const std::optional<fs::path> nearest = nearest_path(meant);
+  std::string hint = nearest                   ? "did you mean " + nearest->string() + "?"
+                     : is_model_id(base_model) ? "for a model of the hub: hf download " + base_model
+                                               : "give a folder, or org/name of a downloaded model";
+  if (has_tilde) hint = "a ~ is not replaced here, write the whole path; " + hint;
+  throw Error(ExitCode::kConfig, {.what = "there is no such folder for the base model",
+                                  .got = base_model,
+                                  .hint = hint,
+                                  .where = fs::path(base_model).is_absolute()
+                                               ? ""
+                                               : "working directory " + working_directory()});
+}
+
 }  // namespace
 
 fs::path find_model_folder(const std::string& base_model) {
@@ -80,21 +155,23 @@ fs::path find_model_folder(const std::string& base_model) {
                  .hint = is_gguf ? "convert it first: rung import FILE.gguf OUT_DIR" : "",
                  .where = base_model});
   }
-  if (!is_model_id(base_model)) {
-    throw Error(ExitCode::kConfig, {.what = "the base model's folder does not exist",
-                                    .hint = "give a folder, or org/name of a downloaded model",
-                                    .where = base_model});
-  }
-  std::string directory = "models--" + base_model;
-  if (const size_t slash = directory.find('/'); slash != std::string::npos) {
-    directory.replace(slash, 1, "--");
-  }
   const fs::path root = cache_root();
-  if (const std::optional<fs::path> snapshot = find_snapshot(root / directory)) return *snapshot;
+  if (is_model_id(base_model)) {
+    std::string directory = "models--" + base_model;
+    if (const size_t slash = directory.find('/'); slash != std::string::npos) {
+      directory.replace(slash, 1, "--");
+    }
+    if (const std::optional<fs::path> snapshot = find_snapshot(root / directory)) return *snapshot;
+  }
+  if (is_meant_as_path(base_model)) refuse_path(base_model);
+  std::string hint = "download it first: hf download " + base_model;
+  if (const std::optional<fs::path> nearest = nearest_path(base_model)) {
+    hint = "did you mean the folder " + nearest->string() + "? else " + hint;
+  }
   throw Error(ExitCode::kConfig,
               {.what = "the base model is neither a folder nor in the Hugging Face cache",
                .got = base_model,
-               .hint = "download it first: hf download " + base_model,
+               .hint = hint,
                .where = root.string()});
 }
 

@@ -21,8 +21,8 @@ namespace rung::format {
 
 // Where `base_model` lies: the folder itself, or for "org/name" its snapshot in the local Hugging
 // Face cache ($HF_HUB_CACHE, $HF_HOME/hub, $XDG_CACHE_HOME/huggingface/hub,
-// ~/.cache/huggingface/hub): the one that refs/main names, else the newest. Throws Error kConfig
-// with the `hf download` line.
+// ~/.cache/huggingface/hub): the one that refs/main names, else the newest. Throws Error kConfig:
+// with the nearest folder that is there where a path was meant, else with the `hf download` line.
 std::filesystem::path find_model_folder(const std::string& base_model);
 
 class ModelFolder {

@@ -28,22 +28,52 @@ bool is_plain_file_name(const std::string& name) {
                .where = folder.string()});
 }
 
-}  // namespace
+constexpr const char* kSingleFile = "model.safetensors";
+constexpr const char* kIndex = "model.safetensors.index.json";
 
-Shards::Shards(std::filesystem::path folder) : folder_(std::move(folder)) {
-  const std::filesystem::path index_path = folder_ / "model.safetensors.index.json";
-  // transformers prefers the single file too.
-  if (std::filesystem::exists(folder_ / "model.safetensors")) {
-    open_shard("model.safetensors");
-  } else if (std::filesystem::exists(index_path)) {
-    open_index(index_path);
-  } else {
-    throw_no_weights(folder_);
+// Tensor -> name of its shard.
+std::map<std::string, std::string> read_weight_map(const std::filesystem::path& index_path) {
+  constexpr size_t kMaxBytes = size_t{64} << 20;
+  const Json json = read_json_file(index_path, {.max_bytes = kMaxBytes});
+  const JsonFields index(json, index_path.string());
+  const Json* weight_map = index.find("weight_map");
+  if (weight_map == nullptr || !weight_map->is_object()) {
+    index.damaged("weight_map", "an object from tensor to file name");
   }
+  std::map<std::string, std::string> shards;
+  for (const auto& [name, file] : weight_map->items()) {
+    const std::string* file_name = file.get_ptr<const std::string*>();
+    if (file_name == nullptr || !is_plain_file_name(*file_name)) {
+      throw Error(ExitCode::kDamaged, {.what = "the shard of tensor '" + name + "' has a bad name",
+                                       .got = file.dump(-1, ' ', true),
+                                       .expected = "a file name inside the model folder",
+                                       .where = index_path.string()});
+    }
+    shards[name] = *file_name;
+  }
+  return shards;
 }
 
-void Shards::open_shard(const std::string& file_name) {
-  files_.emplace_back(folder_ / file_name);
+}  // namespace
+
+std::vector<std::filesystem::path> weight_files(const std::filesystem::path& folder) {
+  // transformers prefers the single file too.
+  if (std::filesystem::exists(folder / kSingleFile)) return {folder / kSingleFile};
+  if (!std::filesystem::exists(folder / kIndex)) return {};
+  std::set<std::filesystem::path> files;
+  for (const auto& entry : read_weight_map(folder / kIndex)) files.insert(folder / entry.second);
+  return {files.begin(), files.end()};
+}
+
+Shards::Shards(std::filesystem::path folder) : folder_(std::move(folder)) {
+  const std::vector<std::filesystem::path> files = weight_files(folder_);
+  if (files.empty()) throw_no_weights(folder_);
+  for (const std::filesystem::path& file : files) open_shard(file);
+  if (files.front() != folder_ / kSingleFile) check_index();
+}
+
+void Shards::open_shard(const std::filesystem::path& path) {
+  files_.emplace_back(path);
   for (const auto& entry : files_.back().tensors()) {
     const std::string& name = entry.first;
     if (shard_of_.emplace(name, files_.size() - 1).second) continue;
@@ -54,30 +84,10 @@ void Shards::open_shard(const std::string& file_name) {
   }
 }
 
-void Shards::open_index(const std::filesystem::path& index_path) {
-  constexpr size_t kMaxBytes = size_t{64} << 20;
-  const Json json = read_json_file(index_path, {.max_bytes = kMaxBytes});
-  const JsonFields index(json, index_path.string());
-  const Json* weight_map = index.find("weight_map");
-  if (weight_map == nullptr || !weight_map->is_object()) {
-    index.damaged("weight_map", "an object from tensor to file name");
-  }
-  std::set<std::string> file_names;
-  for (const auto& [name, file] : weight_map->items()) {
-    const std::string* file_name = file.get_ptr<const std::string*>();
-    if (file_name == nullptr || !is_plain_file_name(*file_name)) {
-      throw Error(ExitCode::kDamaged, {.what = "the shard of tensor '" + name + "' has a bad name",
-                                       .got = file.dump(-1, ' ', true),
-                                       .expected = "a file name inside the model folder",
-                                       .where = index_path.string()});
-    }
-    file_names.insert(*file_name);
-  }
-  for (const std::string& file_name : file_names) open_shard(file_name);
-
-  for (const auto& [name, file] : weight_map->items()) {
+void Shards::check_index() const {
+  const std::filesystem::path index_path = folder_ / kIndex;
+  for (const auto& [name, file_name] : read_weight_map(index_path)) {
     const auto found = shard_of_.find(name);
-    const std::string& file_name = file.get_ref<const std::string&>();
     if (found != shard_of_.end() && files_[found->second].path().filename() == file_name) continue;
     throw Error(ExitCode::kDamaged,
                 {.what = "tensor '" + name + "' is not in the shard that the index names",

@@ -18,6 +18,11 @@
 
 namespace rung::format {
 
+// The files that hold the weights of a model folder, by the rule above, sorted by name; others in
+// it do not count. None where there are no weights. Throws Error kDamaged where the index is
+// malformed.
+std::vector<std::filesystem::path> weight_files(const std::filesystem::path& folder);
+
 class Shards {
  public:
   // Throws Error: kConfig where a file is absent, kDamaged where a rule is broken.
@@ -34,8 +39,8 @@ class Shards {
   void forget(const std::string& name) { shard_of_.erase(name); }
 
  private:
-  void open_shard(const std::string& file_name);
-  void open_index(const std::filesystem::path& index_path);
+  void open_shard(const std::filesystem::path& path);
+  void check_index() const;
 
   std::filesystem::path folder_;
   std::vector<SafetensorsFile> files_;

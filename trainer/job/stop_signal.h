@@ -4,9 +4,9 @@
 
 namespace rung::job {
 
-// While it lives, SIGINT and SIGTERM only set a flag; a second SIGINT ends the process at once
-// (exit code 130, as a shell has it). One at a time: a signal handler can reach nothing but a
-// global.
+// While it lives, SIGINT and SIGTERM only set a flag, and the first one says on standard error what
+// happens now; a second SIGINT ends the process at once (exit code 130, as a shell has it). One at
+// a time: a signal handler can reach nothing but a global.
 class StopSignal {
  public:
   StopSignal();

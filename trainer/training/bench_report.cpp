@@ -165,14 +165,13 @@ std::string bench_text(const BenchResult& result) {
   std::string text;
   const auto out = std::back_inserter(text);
   fmt::format_to(out, "{}\n\n", escape_for_terminal(figure_name(result)));
-  const auto plural = [](int64_t count) { return count == 1 ? "" : "s"; };
-  fmt::format_to(out, "{}, {} thread{}, activations in {}, matrices multiplied in {}\n",
-                 result.device, result.num_threads, plural(result.num_threads),
-                 dtype_name(result.compute), dtype_name(result.gemm));
-  fmt::format_to(out, "{} step{} of {} tokens after {} to warm up; {} of {} blocks recomputed\n\n",
-                 result.seconds.size(), plural(std::ssize(result.seconds)),
-                 format_count(result.tokens), result.num_warmup, result.num_recomputed,
-                 result.num_blocks);
+  fmt::format_to(out, "{}, {}, activations in {}, matrices multiplied in {}\n", result.device,
+                 format_counted(result.num_threads, "thread"), dtype_name(result.compute),
+                 dtype_name(result.gemm));
+  fmt::format_to(out, "{} of {} after {} to warm up; {} of {} recomputed\n\n",
+                 format_counted(std::ssize(result.seconds), "step"),
+                 format_counted(result.tokens, "token"), result.num_warmup, result.num_recomputed,
+                 format_counted(result.num_blocks, "block"));
   return text + speed_text(result) + "\n" + memory_text(result);
 }
 

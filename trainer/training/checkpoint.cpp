@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "base/publish.h"
 #include "format/safetensors.h"
 
 namespace rung::training {
@@ -168,9 +167,19 @@ std::vector<fs::path> list_checkpoints(const fs::path& output_dir) {
   return found;
 }
 
+std::vector<ManifestEntry> verify_checkpoint(const fs::path& dir) {
+  std::vector<std::string_view> needed = {"adapter_config.json", "adapter_model.safetensors",
+                                          "config.resolved.yaml", "optimizer.safetensors",
+                                          "state.json"};
+  // Once rung wrote none; read_inputs says so.
+  std::error_code error;
+  if (fs::exists(dir / kInputsFile, error)) needed.push_back(kInputsFile);
+  return verify_manifest(dir, needed);
+}
+
 TrainerState load_checkpoint(const fs::path& dir, model::Adapter& adapter,
                              step::Optimizer& optimizer) {
-  verify_manifest(dir);
+  verify_checkpoint(dir);
   const fs::path state_file = dir / "state.json";
   const TrainerState state = state_from_json(read_json_file(state_file), state_file);
   adapter.assign(format::read_adapter(dir));

@@ -23,6 +23,7 @@
 #include <string>
 #include <vector>
 
+#include "base/publish.h"
 #include "data/loader.h"
 #include "format/adapter.h"
 #include "model/adapter.h"
@@ -62,6 +63,10 @@ void save_checkpoint(const std::filesystem::path& output_dir, const CheckpointCo
 
 // The checkpoints of a run, newest first, sound or not.
 std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& output_dir);
+
+// Checks every file of a checkpoint against its manifest, which must vouch for all that a resume
+// reads. Throws Error kDamaged naming what is wrong.
+std::vector<ManifestEntry> verify_checkpoint(const std::filesystem::path& dir);
 
 // Fills adapter and optimizer, returns the state. Throws Error kDamaged where a hash, a shape or a
 // number is wrong.

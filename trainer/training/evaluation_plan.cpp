@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "base/error.h"
 #include "base/units.h"
+#include "training/does_not_fit.h"
 #include "training/largest_batch.h"
 #include "training/setup.h"
 
@@ -20,21 +20,12 @@ int64_t peak_of(const EvaluationRequest& request, int64_t batch_size) {
                                .batch = largest_evaluation_batch(request.examples, batch_size)});
 }
 
-[[noreturn]] void refuse(int64_t peak, int64_t limit) {
-  throw Error(
-      ExitCode::kDoesNotFit,
-      {.what = "an evaluation does not fit, even with one example at a time",
-       .got = format_bytes(peak),
-       .expected = fmt::format("at most {} (memory_limit, or what is free)", format_bytes(limit)),
-       .hint = "lower sequence_len, or take the longest examples out of the validation data"});
-}
-
 }  // namespace
 
 std::optional<std::string> EvaluationPlan::note() const {
   if (batch_size == wanted_batch_size) return std::nullopt;
-  return fmt::format("evaluation with {} examples at a time, as {} do not fit", batch_size,
-                     wanted_batch_size);
+  return fmt::format("evaluation with {} at a time, as {} do not fit",
+                     format_counted(batch_size, "example"), format_count(wanted_batch_size));
 }
 
 EvaluationPlan plan_evaluation(const EvaluationRequest& request) {
@@ -50,7 +41,14 @@ EvaluationPlan plan_evaluation(const EvaluationRequest& request) {
   int64_t low = 1;
   int64_t high = std::min(plan.wanted_batch_size, static_cast<int64_t>(request.examples.size()));
   plan.peak = peak_of(request, low);
-  if (plan.peak > request.limit) refuse(plan.peak, request.limit);
+  if (plan.peak > request.limit) {
+    throw_does_not_fit(
+        config, {.what = "an evaluation does not fit, even with one example at a time",
+                 .peak = plan.peak,
+                 .limit = request.limit,
+                 .hint = "lower sequence_len, or take the longest examples out of the validation "
+                         "data"});
+  }
   while (high - low > 1) {
     const int64_t middle = (low + high) / 2;
     const int64_t peak = peak_of(request, middle);

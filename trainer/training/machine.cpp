@@ -20,10 +20,18 @@ int64_t reserve_of(const memory::Device& device, int64_t free) {
   return std::min(reserve, free / 4);
 }
 
-[[noreturn]] void refuse_limit(const std::string& what, int64_t got, const std::string& expected,
-                               const std::string& hint) {
-  throw Error(ExitCode::kDoesNotFit,
-              {.what = what, .got = format_bytes(got), .expected = expected, .hint = hint});
+struct LimitFault {
+  std::string what;
+  std::string expected;
+  std::string hint;
+};
+
+[[noreturn]] void refuse_limit(const RunConfig& config, const LimitFault& fault) {
+  throw Error(ExitCode::kDoesNotFit, {.what = fault.what,
+                                      .got = format_bytes(config.memory_limit),
+                                      .expected = fault.expected,
+                                      .hint = fault.hint,
+                                      .where = config.memory_limit_place});
 }
 
 int64_t limit_of(const RunConfig& config, const memory::Device& device) {
@@ -32,15 +40,18 @@ int64_t limit_of(const RunConfig& config, const memory::Device& device) {
   const int64_t free = device.free_memory() + (on_cpu ? 0 : device.other());
   if (config.memory_limit == 0) return free - reserve_of(device, free);
   if (config.memory_limit > free) {
-    refuse_limit("memory_limit is above what is free", config.memory_limit,
-                 fmt::format("at most {}", format_bytes(free)),
-                 on_cpu ? "" : "see nvidia-smi for who else uses the GPU");
+    refuse_limit(config, {.what = "memory_limit is above what is free",
+                          .expected = fmt::format("at most {}", format_bytes(free)),
+                          .hint = fmt::format("lower it, leave it out (then what is free is the "
+                                              "limit), or free memory: {} lists who holds it",
+                                              on_cpu ? "top" : "nvidia-smi")});
   }
   if (config.memory_limit <= device.overhead()) {
-    refuse_limit("memory_limit leaves nothing for tensors", config.memory_limit,
-                 fmt::format("more than the {} of the CUDA context and workspaces",
-                             format_bytes(device.overhead())),
-                 "raise memory_limit");
+    refuse_limit(config,
+                 {.what = "memory_limit leaves nothing for tensors",
+                  .expected = fmt::format("more than the {} of the CUDA context and workspaces",
+                                          format_bytes(device.overhead())),
+                  .hint = "raise memory_limit"});
   }
   return config.memory_limit;
 }

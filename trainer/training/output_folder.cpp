@@ -1,16 +1,51 @@
 #include "training/output_folder.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <exception>
+#include <optional>
+#include <system_error>
 
 #include "base/config.h"
 #include "base/disk.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/publish.h"
 #include "base/sha256.h"
+#include "training/checkpoint.h"
 
 namespace rung::training {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+// " (it ended with: ...)", as run.json says; "" where that is absent or damaged.
+std::string reason_of_end(const fs::path& dir) {
+  std::error_code error;
+  if (!fs::exists(dir / "run.json", error)) return "";
+  try {
+    return fmt::format(" (it ended with: {})",
+                       read_json_file(dir / "run.json").at("exit_reason").get<std::string>());
+  } catch (const std::exception&) {
+    return "";
+  }
+}
+
+std::optional<fs::path> newest_sound_checkpoint(const fs::path& dir) {
+  for (const fs::path& checkpoint : list_checkpoints(dir)) {
+    try {
+      verify_checkpoint(checkpoint);
+      return checkpoint;
+    } catch (const Error&) {
+      continue;  // an older one may be sound
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
 
 void check_output_dir(const RunConfig& config) {
   if (config.lora_model_dir.empty()) return;
@@ -21,6 +56,22 @@ void check_output_dir(const RunConfig& config) {
   throw Error(ExitCode::kConfig, {.what = "lora_model_dir lies in output_dir",
                                   .hint = "give the new adapter a folder of its own",
                                   .where = config.output_dir.string()});
+}
+
+void refuse_unfinished_run(const fs::path& dir) {
+  std::error_code error;
+  const auto has = [&](const char* name) { return fs::exists(dir / name, error); };
+  const bool is_run = has("run.json") || has("checkpoints") || has("config.resolved.yaml");
+  if (!is_run || has("adapter_model.safetensors")) return;
+  const std::optional<fs::path> checkpoint = newest_sound_checkpoint(dir);
+  throw Error(
+      ExitCode::kConfig,
+      {.what = fmt::format("the run in this folder is not finished, it has no adapter yet{}",
+                           reason_of_end(dir)),
+       .hint = checkpoint ? "go on with `rung train CONFIG`, or use its newest checkpoint: " +
+                                checkpoint->string()
+                          : "go on with `rung train CONFIG`; it has no checkpoint either",
+       .where = dir.string()});
 }
 
 void discard_previous_run(const fs::path& output_dir) {

@@ -16,6 +16,11 @@ namespace rung::training {
 // outlive the run: every resume reads it again.
 void check_output_dir(const RunConfig& config);
 
+// Throws Error kConfig where `dir` is the output_dir of a run that has not published its adapter
+// (yet): how it ended, how it goes on, and the newest sound checkpoint, which is an adapter folder
+// as well. Says nothing about any other folder.
+void refuse_unfinished_run(const std::filesystem::path& dir);
+
 // Removes adapter, checkpoints, metrics and records of an earlier run: the next resume, or a reader
 // of the folder, would take them for this run's.
 void discard_previous_run(const std::filesystem::path& output_dir);

@@ -11,9 +11,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
-#include "base/publish.h"
 #include "training/checkpoint.h"
-#include "training/run_inputs.h"
 #include "training/run_record.h"
 
 namespace rung::training {
@@ -63,6 +61,9 @@ class SameRun {
     if (!changed.empty()) refuse("other inputs", "other contents of ", changed, owner);
   }
 
+  // Of what the run reads, if anything had to be compared.
+  const std::optional<InputHashes>& inputs() const { return inputs_; }
+
   void check_checkpoint(const fs::path& checkpoint, const fs::path& owner) {
     check_config(checkpoint / "config.resolved.yaml", owner);
     check_inputs(read_inputs(checkpoint), owner);
@@ -92,7 +93,7 @@ class SameRun {
 std::optional<fs::path> newest_sound(const fs::path& output_dir, std::ostream& log) {
   for (const fs::path& checkpoint : list_checkpoints(output_dir)) {
     try {
-      verify_manifest(checkpoint);
+      verify_checkpoint(checkpoint);
       return checkpoint;
     } catch (const Error& error) {
       fmt::print(log, "warning: a checkpoint is passed over: {}\n", error.what());
@@ -119,7 +120,7 @@ StartingPoint resume_auto(const RunConfig& config, std::ostream& log) {
                                      .hint = "remove the folder, or start anew with --resume never",
                                      .where = (output_dir / "checkpoints").string()});
   }
-  return {.checkpoint = checkpoint};
+  return {.checkpoint = checkpoint, .inputs = same.inputs()};
 }
 
 StartingPoint resume_from(const fs::path& checkpoint, const RunConfig& config, std::ostream& log) {
@@ -127,7 +128,7 @@ StartingPoint resume_from(const fs::path& checkpoint, const RunConfig& config, s
     throw Error(ExitCode::kConfig, {.what = "the checkpoint to resume from does not exist",
                                     .where = checkpoint.string()});
   }
-  verify_manifest(checkpoint);
+  verify_checkpoint(checkpoint);
   SameRun same(config);
   same.check_checkpoint(checkpoint, checkpoint);
   // Its own checkpoints may be damaged, which is a reason to name one from elsewhere; but what is
@@ -142,7 +143,9 @@ StartingPoint resume_from(const fs::path& checkpoint, const RunConfig& config, s
   if (const auto newest = newest_sound(output_dir, log)) {
     same.check_checkpoint(*newest, output_dir);
   }
-  return {.checkpoint = checkpoint, .previous = StartingPoint::Previous::kRepeats};
+  return {.checkpoint = checkpoint,
+          .previous = StartingPoint::Previous::kRepeats,
+          .inputs = same.inputs()};
 }
 
 }  // namespace

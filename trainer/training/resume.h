@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/run_config.h"
+#include "training/run_inputs.h"
 
 namespace rung::training {
 
@@ -26,6 +27,7 @@ struct StartingPoint {
   bool finished = false;                            // nothing is left to do
   std::optional<std::filesystem::path> checkpoint;  // sound, of the same run; resume from it
   Previous previous = Previous::kGoesOn;
+  std::optional<InputHashes> inputs;  // of what the run reads, where they had to be compared
 };
 
 // Looks at output_dir, and at the checkpoint where one is named.

@@ -14,6 +14,7 @@
 #include "data/dataset.h"
 #include "format/input_file.h"
 #include "format/model_folder.h"
+#include "format/shards.h"
 
 namespace rung::training {
 namespace {
@@ -21,7 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kAbsent = "absent";
-constexpr const char* kFileName = "inputs.json";
 constexpr int64_t kSampleBytes = int64_t{1} << 20;  // at both ends of a file of weights
 
 // A file that cannot be read is for its reader to complain about.
@@ -30,20 +30,10 @@ std::string hash_of(const fs::path& path) {
   return fs::is_regular_file(path, error) ? sha256_of_file(path) : kAbsent;
 }
 
-std::vector<fs::path> weight_files(const fs::path& folder) {
-  std::vector<fs::path> files;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    if (entry.path().extension() == ".safetensors" && entry.is_regular_file(error)) {
-      files.push_back(entry.path());
-    }
-  }
-  std::ranges::sort(files);
-  return files;
-}
-
 std::string fingerprint(const std::vector<fs::path>& files) {
-  if (files.empty()) return kAbsent;
+  std::error_code error;
+  const auto is_there = [&](const fs::path& path) { return fs::is_regular_file(path, error); };
+  if (files.empty() || !std::ranges::all_of(files, is_there)) return kAbsent;
   Sha256 hash;
   std::vector<std::byte> sample;
   for (const fs::path& path : files) {
@@ -94,7 +84,7 @@ InputHashes hash_inputs(const RunConfig& config) {
       inputs[std::string("base_model/") + name] = hash_of(model / name);
     }
   }
-  inputs["base_model/weights"] = fingerprint(weight_files(model));
+  inputs["base_model/weights"] = fingerprint(format::weight_files(model));
   if (const auto chat_template = data::load_chat_template(config, model)) {
     inputs["chat_template"] = sha256_of_text(chat_template->source());
   }
@@ -125,16 +115,16 @@ std::vector<std::string> changed_inputs(const InputHashes& saved, const InputHas
 }
 
 void write_inputs(const fs::path& checkpoint, const InputHashes& inputs) {
-  publish_file(checkpoint / kFileName, Json(inputs).dump(2) + "\n");
+  publish_file(checkpoint / kInputsFile, Json(inputs).dump(2) + "\n");
 }
 
 InputHashes read_inputs(const fs::path& checkpoint) {
-  const fs::path file = checkpoint / kFileName;
+  const fs::path file = checkpoint / kInputsFile;
   std::error_code error;
   if (!fs::exists(file, error)) {
     throw Error(ExitCode::kConfig,
                 {.what = "the checkpoint does not say what it was trained on",
-                 .expected = fmt::format("{}, which later versions of rung write", kFileName),
+                 .expected = fmt::format("{}, which later versions of rung write", kInputsFile),
                  .hint = "start anew with --resume never",
                  .where = checkpoint.string()});
   }

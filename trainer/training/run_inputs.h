@@ -2,8 +2,8 @@
 //
 // Paths do not matter, contents do: a model or data folder may be moved between two processes of a
 // run. Weights are gigabytes, so that of them only a fingerprint is taken: name, size, first and
-// last MiB of every safetensors file. Another model, or another revision of it, differs there; a
-// single flipped bit in the middle is not seen.
+// last MiB of every file that the model is read from (format/shards.h). Another model, or another
+// revision of it, differs there; a single flipped bit in the middle is not seen.
 #pragma once
 
 #include <filesystem>
@@ -18,7 +18,8 @@ namespace rung::training {
 // SHA-256 by name; "absent" where there is no such file. Complete: besides these and the
 // configuration, a run reads nothing that its result depends on.
 //
-//   base_model/config.json, base_model/tokenizer.json, base_model/tokenizer_config.json
+//   base_model/config.json, base_model/model.safetensors.index.json, base_model/tokenizer.json,
+//   base_model/tokenizer_config.json
 //
 //   base_model/tokenizer.model, base_model/special_tokens_map.json, base_model/added_tokens.json:
 //   only where there is no tokenizer.json
@@ -40,7 +41,9 @@ InputHashes hash_inputs(const RunConfig& config);
 std::vector<std::string> changed_inputs(const InputHashes& saved, const InputHashes& now,
                                         const RunConfig& now_config);
 
-// `inputs` in a checkpoint: inputs.json.
+// The file of the inputs in a checkpoint.
+inline constexpr const char* kInputsFile = "inputs.json";
+
 void write_inputs(const std::filesystem::path& checkpoint, const InputHashes& inputs);
 
 // Throws Error: kConfig where `checkpoint` has none (rung did not write them once), kDamaged where

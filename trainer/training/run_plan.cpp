@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
-#include "base/error.h"
 #include "base/units.h"
+#include "training/does_not_fit.h"
 #include "training/largest_batch.h"
 
 namespace rung::training {
@@ -17,19 +18,26 @@ int64_t total_steps(const RunConfig& config, int64_t steps_in_epoch) {
   return static_cast<int64_t>(std::ceil(config.num_epochs * static_cast<double>(steps_in_epoch)));
 }
 
-int64_t choose_recompute(const Recompute& wanted, const fit::StepShape& shape, int64_t limit) {
-  const int64_t num_blocks = shape.config.num_layers;
-  switch (wanted.mode) {
-    case Recompute::Mode::kAuto:
-      return fit::choose_num_recomputed(shape, limit);
-    case Recompute::Mode::kAll:
-      return num_blocks;
-    case Recompute::Mode::kNone:
-      return 0;
-    case Recompute::Mode::kBlocks:
-      return std::min(wanted.num_blocks, num_blocks);
+// As few blocks as fit, or as many as the user chose.
+int64_t choose_recompute(const PlanRequest& request, const fit::StepShape& shape) {
+  const Recompute& wanted = request.config.gradient_checkpointing;
+  const int64_t most = most_recomputed(wanted, request.model);
+  std::optional<int64_t> chosen;
+  if (wanted.mode == Recompute::Mode::kAuto) {
+    chosen = fit::choose_num_recomputed(shape, request.memory_limit);
+  } else if (fit::step_peak(shape, most) <= request.memory_limit) {
+    chosen = most;
   }
-  return num_blocks;
+  if (chosen) return *chosen;
+  throw_does_not_fit(
+      request.config,
+      {.what = most == request.model.num_layers
+                   ? "a training step does not fit, even with every block recomputed"
+                   : fmt::format("a training step with {} of {} recomputed does not fit", most,
+                                 format_counted(request.model.num_layers, "block")),
+       .peak = fit::step_peak(shape, most),
+       .limit = request.memory_limit,
+       .hint = memory_advice(request)});
 }
 
 // Recomputed blocks keep their dequantised weights for the backward pass, where there is room:
@@ -43,19 +51,6 @@ void share_dequantised(RunPlan& plan, fit::StepShape& shape, int64_t limit) {
   plan.train_peak = peak;
 }
 
-// Where the user chose the number of recomputed blocks, it may be too small.
-void check_fits(const RunPlan& plan, const PlanRequest& request) {
-  if (plan.train_peak <= request.memory_limit) return;
-  throw Error(ExitCode::kDoesNotFit,
-              {.what = fmt::format("a training step with {} of {} blocks recomputed does not fit",
-                                   plan.num_recomputed, request.model.num_layers),
-               .got = format_bytes(plan.train_peak),
-               .expected = fmt::format("at most {} (memory_limit, or what is free)",
-                                       format_bytes(request.memory_limit)),
-               .hint = "set gradient_checkpointing: auto, or lower micro_batch_size or "
-                       "sequence_len"});
-}
-
 }  // namespace
 
 int64_t RunPlan::planned_peak() const { return std::max(train_peak, evaluation.peak); }
@@ -64,6 +59,19 @@ std::map<std::string, int64_t> RunPlan::planned_by_phase() const {
   std::map<std::string, int64_t> phases = {{"train", train_peak}};
   if (evaluation.peak > 0) phases["eval"] = evaluation.peak;
   return phases;
+}
+
+int64_t most_recomputed(const Recompute& wanted, const format::ModelConfig& model) {
+  switch (wanted.mode) {
+    case Recompute::Mode::kNone:
+      return 0;
+    case Recompute::Mode::kBlocks:
+      return std::min(wanted.num_blocks, model.num_layers);
+    case Recompute::Mode::kAuto:
+    case Recompute::Mode::kAll:
+      break;
+  }
+  return model.num_layers;
 }
 
 data::LoaderOptions loader_options(const RunConfig& config) {
@@ -95,11 +103,9 @@ RunPlan plan_run(const PlanRequest& request) {
                        .model = model_options(config, request.model),
                        .adapter = request.adapter,
                        .batch = largest_step(config, request.examples)};
-  plan.num_recomputed =
-      choose_recompute(config.gradient_checkpointing, shape, request.memory_limit);
+  plan.num_recomputed = choose_recompute(request, shape);
   plan.train_peak = fit::step_peak(shape, plan.num_recomputed);
   share_dequantised(plan, shape, request.memory_limit);
-  check_fits(plan, request);
   plan.evaluation = plan_evaluation({.config = config,
                                      .model = request.model,
                                      .adapter = request.adapter,

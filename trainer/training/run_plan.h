@@ -39,13 +39,16 @@ struct RunPlan {
   std::map<std::string, int64_t> planned_by_phase() const;  // bytes; only phases that there are
 };
 
+// Blocks that a run may recompute at most: those that the user chose, else all.
+int64_t most_recomputed(const Recompute& wanted, const format::ModelConfig& model);
+
 data::LoaderOptions loader_options(const RunConfig& config);
 
 // How each step of a planned run is taken.
 step::StepOptions step_options(const RunConfig& config, const RunPlan& plan);
 
-// Throws Error kDoesNotFit where a step, or an evaluation, does not fit into memory_limit; nothing
-// of the size of the weights is loaded before.
+// Throws Error kDoesNotFit, with what would help (training/does_not_fit.h), where a step or an
+// evaluation does not fit into memory_limit; nothing of the size of the weights is loaded before.
 RunPlan plan_run(const PlanRequest& request);
 
 }  // namespace rung::training

@@ -7,6 +7,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "model/lora_targets.h"
+#include "training/output_folder.h"
 
 namespace rung::training {
 namespace {
@@ -124,6 +125,7 @@ std::optional<std::string> context_note(const RunConfig& config, const format::M
 
 RunConfig with_starting_adapter(RunConfig config, const std::set<std::string>& explicit_keys) {
   if (config.lora_model_dir.empty()) return config;
+  refuse_unfinished_run(config.lora_model_dir);
   const format::AdapterConfig saved = format::read_adapter_config(config.lora_model_dir);
   RunConfig resolved = config;
   resolved.lora_r = saved.r;
@@ -171,6 +173,11 @@ void attach_adapter(model::Transformer& model, const AdapterPlan& plan, const Ru
   } else {
     model.adapter().initialize(config.init_lora_weights, config.seed);
   }
+}
+
+format::AdapterFolder read_saved_adapter(const std::filesystem::path& dir) {
+  refuse_unfinished_run(dir);
+  return format::read_adapter(dir);
 }
 
 model::AdapterOptions saved_adapter_options(const format::AdapterFolder& adapter) {

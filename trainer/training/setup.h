@@ -1,6 +1,7 @@
 // From a configuration to the objects of a run: model folder, data, model with adapter.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <set>
@@ -49,6 +50,10 @@ AdapterPlan plan_adapter(const RunConfig& config, const format::ModelConfig& mod
 
 // Gives `model` the planned adapter: freshly initialised, or a copy of the one to start from.
 void attach_adapter(model::Transformer& model, const AdapterPlan& plan, const RunConfig& config);
+
+// A saved adapter from the folder that a user named. Throws as format::read_adapter does, and says
+// how to go on where the folder is that of an unfinished run (training/output_folder.h).
+format::AdapterFolder read_saved_adapter(const std::filesystem::path& dir);
 
 // What a saved adapter asks of a model that is only read.
 model::AdapterOptions saved_adapter_options(const format::AdapterFolder& adapter);

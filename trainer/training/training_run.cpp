@@ -8,6 +8,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "base/units.h"
 #include "job/stop_signal.h"
 #include "training/evaluation.h"
 #include "training/output_folder.h"
@@ -43,7 +44,7 @@ TrainingRun::TrainingRun(const RunConfig& config, const StartingPoint& start,
                       .examples = data_.train.examples,
                       .validation = data_.validation.examples,
                       .memory_limit = machine.tensor_limit()})),
-      inputs_(hash_inputs(config)),
+      inputs_(start.inputs ? *start.inputs : hash_inputs(config)),
       model_(load_model(config, base_, adapter_plan_)),
       optimizer_(model_.adapter().parameters(), {.beta1 = config.adam_beta1,
                                                  .beta2 = config.adam_beta2,
@@ -115,8 +116,7 @@ ExitCode TrainingRun::run() {
   progress_.emplace(log_, ProgressOptions{.total_steps = plan_.total_steps,
                                           .first_step = state_.step,
                                           .logging_steps = config_.logging_steps,
-                                          .in_place = is_terminal(2),
-                                          .width = terminal_width(2)});
+                                          .in_place = is_terminal(2)});
   while (true) {
     // Before an evaluation, which takes memory of its own: a run must not be lost to it.
     if (is_at_end() && state_.step != saved_.step) save();
@@ -181,8 +181,8 @@ void TrainingRun::count_skipped(const step::StepResult& result) {
 void TrainingRun::check_divergence() const {
   if (state_.skipped_in_a_row < std::max<int64_t>(1, config_.max_skipped_steps)) return;
   throw Error(ExitCode::kDiverged,
-              {.what = fmt::format("{} steps in a row had a loss or gradient that is not finite",
-                                   state_.skipped_in_a_row),
+              {.what = fmt::format("{} in a row had a loss or gradient that is not finite",
+                                   format_counted(state_.skipped_in_a_row, "step")),
                .hint = "lower learning_rate, and look at the data with `rung data`"});
 }
 

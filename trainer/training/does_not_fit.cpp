@@ -1,0 +1,182 @@
+#include "training/does_not_fit.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <functional>
+#include <vector>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "training/largest_batch.h"
+
+namespace rung::training {
+namespace {
+
+constexpr int64_t kShortestAdvised = 32;  // tokens of sequence_len; hardly anything fits into less
+constexpr int64_t kAdvisedStep = 16;      // advised lengths are round
+
+// What a change may change.
+struct Variant {
+  RunConfig config;
+  model::AdapterOptions adapter;
+};
+
+struct Change {
+  std::string name;  // as a message has it
+  std::function<void(Variant&)> apply;
+};
+
+// A change and what the step takes with it.
+struct Remedy {
+  Change change;
+  int64_t peak = 0;  // bytes
+};
+
+int64_t longest_row(const PlanRequest& request) {
+  if (request.config.sample_packing) return request.config.sequence_len;
+  int64_t longest = 0;
+  for (const data::Example& example : request.examples) {
+    longest = std::max(longest, example.num_tokens());
+  }
+  return longest;
+}
+
+void add_batch_changes(const PlanRequest& request, std::vector<Change>& changes) {
+  const RunConfig& config = request.config;
+  const int64_t micro_batch = config.micro_batch_size;
+  if (micro_batch > 1) {
+    changes.push_back({fmt::format("micro_batch_size: 1 with gradient_accumulation_steps: {}",
+                                   micro_batch * config.gradient_accumulation_steps),
+                       [](Variant& v) { v.config.micro_batch_size = 1; }});
+  }
+  const int64_t shorter = longest_row(request) / 2 / kAdvisedStep * kAdvisedStep;
+  if (shorter >= kShortestAdvised) {
+    changes.push_back({fmt::format("sequence_len: {}", shorter),
+                       [shorter](Variant& v) { v.config.sequence_len = shorter; }});
+  }
+}
+
+void add_model_changes(const PlanRequest& request, std::vector<Change>& changes) {
+  const RunConfig& config = request.config;
+  if (!config.load_in_4bit) {
+    changes.push_back({"adapter: qlora", [](Variant& v) {
+                         v.config.adapter = AdapterKind::kQlora;
+                         v.config.load_in_4bit = true;
+                       }});
+  } else if (!config.bnb_4bit_use_double_quant && !request.model.bnb) {
+    changes.push_back({"bnb_4bit_use_double_quant: true",
+                       [](Variant& v) { v.config.bnb_4bit_use_double_quant = true; }});
+  }
+  if (config.compute_dtype == ComputeDtype::kFp32) {
+    changes.push_back(
+        {"compute_dtype: bf16", [](Variant& v) { v.config.compute_dtype = ComputeDtype::kBf16; }});
+  }
+  // The rank of an adapter that is gone on from is what it is.
+  if (config.lora_model_dir.empty() && request.adapter.r > 1) {
+    const int64_t rank = request.adapter.r / 2;
+    changes.push_back({fmt::format("lora_r: {}", rank), [rank](Variant& v) {
+                         v.config.lora_r = rank;
+                         v.adapter.r = rank;
+                       }});
+  }
+}
+
+std::vector<Change> possible_changes(const PlanRequest& request) {
+  std::vector<Change> changes;
+  if (request.config.gradient_checkpointing.mode != Recompute::Mode::kAuto) {
+    changes.push_back(
+        {"gradient_checkpointing: auto", [](Variant& v) { v.config.gradient_checkpointing = {}; }});
+  }
+  add_batch_changes(request, changes);
+  add_model_changes(request, changes);
+  return changes;
+}
+
+// What the largest step takes with every block recomputed, or with as many as the user chose.
+int64_t peak_of(const PlanRequest& request, const Variant& variant) {
+  // A sequence_len below the examples' lengths stands for shorter data.
+  std::vector<data::Example> examples(request.examples.begin(), request.examples.end());
+  const auto most = static_cast<size_t>(variant.config.sequence_len);
+  for (data::Example& example : examples) {
+    example.input_ids.resize(std::min(example.input_ids.size(), most));
+    example.labels.resize(std::min(example.labels.size(), most));
+  }
+  return fit::step_peak({.config = request.model,
+                         .model = model_options(variant.config, request.model),
+                         .adapter = variant.adapter,
+                         .batch = largest_step(variant.config, examples)},
+                        most_recomputed(variant.config.gradient_checkpointing, request.model));
+}
+
+std::string described(const Remedy& remedy) {
+  return fmt::format("{} ({})", remedy.change.name, format_bytes(remedy.peak));
+}
+
+std::string raise_the_limit(const RunConfig& config, int64_t peak) {
+  if (config.memory_limit > 0) return fmt::format("raise memory_limit to {}", format_bytes(peak));
+  return fmt::format("make {} free, or take a bigger machine", format_bytes(peak));
+}
+
+// Where no change alone is enough: as many of them together as are needed, those that save most
+// first.
+std::string joint_advice(const PlanRequest& request, const std::vector<Remedy>& remedies) {
+  Variant variant{request.config, request.adapter};
+  std::vector<std::string> names;
+  int64_t peak = 0;
+  for (const Remedy& remedy : remedies) {
+    remedy.change.apply(variant);
+    names.push_back(remedy.change.name);
+    peak = peak_of(request, variant);
+    if (peak <= request.memory_limit) {
+      return fmt::format("{}, together, take {}", fmt::join(names, ", "), format_bytes(peak));
+    }
+  }
+  return fmt::format("even {} take {}: {}, or take a smaller model", fmt::join(names, ", "),
+                     format_bytes(peak), raise_the_limit(request.config, peak));
+}
+
+}  // namespace
+
+void throw_does_not_fit(const RunConfig& config, const Misfit& misfit) {
+  const bool is_set = config.memory_limit > 0;
+  std::string expected = fmt::format("at most {}", format_bytes(misfit.limit));
+  if (!is_set) {
+    expected += " (what is free; there is no memory_limit)";
+  } else if (misfit.limit == config.memory_limit) {
+    expected += " (memory_limit)";
+  } else {  // on a GPU, where the context takes its part
+    expected += fmt::format(" of memory_limit {}", format_bytes(config.memory_limit));
+  }
+  throw Error(ExitCode::kDoesNotFit, {.what = misfit.what,
+                                      .got = format_bytes(misfit.peak),
+                                      .expected = expected,
+                                      .hint = misfit.hint,
+                                      .where = is_set ? config.memory_limit_place : ""});
+}
+
+std::string memory_advice(const PlanRequest& request) {
+  const Variant unchanged{request.config, request.adapter};
+  const int64_t peak = peak_of(request, unchanged);
+  std::vector<Remedy> remedies;
+  for (Change& change : possible_changes(request)) {
+    Variant variant = unchanged;
+    change.apply(variant);
+    const int64_t changed_peak = peak_of(request, variant);
+    if (changed_peak < peak) remedies.push_back({std::move(change), changed_peak});
+  }
+  if (remedies.empty()) {
+    return fmt::format("no key makes it smaller: {}, or take a smaller model",
+                       raise_the_limit(request.config, peak));
+  }
+  std::ranges::stable_sort(remedies, {}, &Remedy::peak);
+  std::vector<std::string> enough;
+  for (const Remedy& remedy : remedies) {
+    if (remedy.peak <= request.memory_limit) enough.push_back(described(remedy));
+  }
+  if (enough.empty()) return joint_advice(request, remedies);
+  return fmt::format("it fits with {}", fmt::join(enough, ", or "));
+}
+
+}  // namespace rung::training
