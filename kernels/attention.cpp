@@ -249,5 +249,7 @@ template void attention_forward(const float*, const float*, const float*, const 
                                 std::span<const AttentionSegment>, float*, float*);
 template void attention_forward(const bf16*, const bf16*, const bf16*, const AttentionShape&,
                                 std::span<const AttentionSegment>, bf16*, float*);
+template void attention_forward(const fp16*, const fp16*, const fp16*, const AttentionShape&,
+                                std::span<const AttentionSegment>, fp16*, float*);
 
 }  // namespace rung::kernels::cpu

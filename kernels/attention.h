@@ -63,13 +63,13 @@ struct AttentionGradients {
 namespace cpu {
 
 // Sets the rows of out that lie in a segment and, unless lse is null, their entries of
-// lse [num_heads, num_q_rows]: log(sum(exp(scores))), natural logarithm. T: float, bf16.
+// lse [num_heads, num_q_rows]: log(sum(exp(scores))), natural logarithm. T: float, bf16, fp16.
 template <typename T>
 void attention_forward(const T* q, const T* k, const T* v, const AttentionShape& shape,
                        std::span<const AttentionSegment> segments, T* out, float* lse);
 
-// Floats that attention_backward needs as workspace (at least 1 row of statistics a head; bf16 also
-// accumulates dq, dk and dv there).
+// Floats that attention_backward needs as workspace (at least 1 row of statistics a head; of
+// 16-bit types it also accumulates dq, dk and dv there).
 template <typename T>
 int64_t attention_backward_workspace(const AttentionShape& shape,
                                      std::span<const AttentionSegment> segments);

@@ -79,7 +79,7 @@ struct Tiles {
   float* dot;           // [kStripRows]
 };
 
-// Float gradients under accumulation: the results themselves, or workspace where they are bf16.
+// Float gradients under accumulation: the results themselves, or workspace where they are 16-bit.
 struct Accumulators {
   float* dq;
   float* dk;
@@ -384,11 +384,16 @@ template int64_t attention_backward_workspace<float>(const AttentionShape&,
                                                      std::span<const AttentionSegment>);
 template int64_t attention_backward_workspace<bf16>(const AttentionShape&,
                                                     std::span<const AttentionSegment>);
+template int64_t attention_backward_workspace<fp16>(const AttentionShape&,
+                                                    std::span<const AttentionSegment>);
 template void attention_backward(const AttentionSaved<float>&, const AttentionShape&,
                                  std::span<const AttentionSegment>,
                                  const AttentionGradients<float>&, float*);
 template void attention_backward(const AttentionSaved<bf16>&, const AttentionShape&,
                                  std::span<const AttentionSegment>, const AttentionGradients<bf16>&,
+                                 float*);
+template void attention_backward(const AttentionSaved<fp16>&, const AttentionShape&,
+                                 std::span<const AttentionSegment>, const AttentionGradients<fp16>&,
                                  float*);
 
 }  // namespace rung::kernels::cpu

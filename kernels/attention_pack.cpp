@@ -113,11 +113,15 @@ void TileBuffer::Free::operator()(float* data) const { std::free(data); }
 
 template void load_tile(const HeadRows<const float>&, int64_t, int64_t, float, float*, int64_t);
 template void load_tile(const HeadRows<const bf16>&, int64_t, int64_t, float, float*, int64_t);
+template void load_tile(const HeadRows<const fp16>&, int64_t, int64_t, float, float*, int64_t);
 template void store_tile(const float*, int64_t, const float*, int64_t, int64_t,
                          const HeadRows<float>&);
 template void store_tile(const float*, int64_t, const float*, int64_t, int64_t,
                          const HeadRows<bf16>&);
+template void store_tile(const float*, int64_t, const float*, int64_t, int64_t,
+                         const HeadRows<fp16>&);
 template void dot_rows(const HeadRows<const float>&, const HeadRows<const float>&, int64_t, float*);
 template void dot_rows(const HeadRows<const bf16>&, const HeadRows<const bf16>&, int64_t, float*);
+template void dot_rows(const HeadRows<const fp16>&, const HeadRows<const fp16>&, int64_t, float*);
 
 }  // namespace rung::kernels::cpu

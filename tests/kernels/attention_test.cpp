@@ -6,6 +6,7 @@ namespace rung {
 namespace {
 
 using kernels::bf16;
+using kernels::fp16;
 using testing::AttentionCase;
 using testing::AttentionProblem;
 using testing::Tolerance;
@@ -14,6 +15,7 @@ using testing::Tolerances;
 // bf16: the gradients also carry the rounding of the stored out (2^-9 of it) through D = dout .
 // out, an error that scales with the values around, not with the value itself.
 constexpr Tolerance kBf16Gradient = {.relative = 0x1p-7, .absolute = 0.02};
+constexpr Tolerance kFp16Gradient = {.relative = 0x1p-10, .absolute = 0.0025};
 
 std::vector<AttentionCase> cases() {
   return {
@@ -53,6 +55,10 @@ TEST(Attention, MatchesReferenceInFloat) {
 
 TEST(Attention, MatchesReferenceInBf16) {
   for (const auto& attention_case : cases()) check<bf16>(attention_case, kBf16Gradient);
+}
+
+TEST(Attention, MatchesReferenceInFp16) {
+  for (const auto& attention_case : cases()) check<fp16>(attention_case, kFp16Gradient);
 }
 
 TEST(Attention, MatchesReferenceOnALongDocument) {

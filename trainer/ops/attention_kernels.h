@@ -23,7 +23,8 @@ struct AttentionResult {
   at::Tensor rng_state;  // flash: handed to its backward as it came
 };
 
-// rung's own CPU kernel (kernels/attention.h), fp32 and bf16; on the meta device what it allocates.
+// rung's own CPU kernel (kernels/attention.h), fp32, bf16 and fp16; on the meta device what it
+// allocates.
 AttentionResult tiled_attention(const QkvViews& x, const AttentionHeads& heads,
                                 const AttentionDocuments& documents);
 // Sets dqkv, laid out as qkv.

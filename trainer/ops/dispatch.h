@@ -20,6 +20,10 @@ template <>
 struct ScalarTypeOf<kernels::bf16> {
   static constexpr c10::ScalarType value = c10::kBFloat16;
 };
+template <>
+struct ScalarTypeOf<kernels::fp16> {
+  static constexpr c10::ScalarType value = c10::kHalf;
+};
 
 // Pointer to the elements of `tensor`, whose dtype must be T's (T may be const).
 template <typename T>
@@ -37,24 +41,26 @@ template <typename F>
 void with_type(c10::ScalarType dtype, F&& f) {
   if (dtype == c10::kFloat) {
     f.template operator()<float>();
+  } else if (dtype == c10::kHalf) {
+    f.template operator()<kernels::fp16>();
   } else {
     TORCH_INTERNAL_ASSERT(dtype == c10::kBFloat16);
     f.template operator()<kernels::bf16>();
   }
 }
 
-// Calls f.template operator()<T, Out>() for a stored type and an operand type: equal, or bf16
-// widened to float.
+// Calls f.template operator()<T, Out>() for a stored type and an operand type: equal, or a 16-bit
+// type widened to float.
 template <typename F>
 void with_types(c10::ScalarType stored, c10::ScalarType operand, F&& f) {
-  if (stored == c10::kFloat) {
-    TORCH_INTERNAL_ASSERT(operand == c10::kFloat);
-    f.template operator()<float, float>();
-  } else if (operand == c10::kFloat) {
-    f.template operator()<kernels::bf16, float>();
-  } else {
-    f.template operator()<kernels::bf16, kernels::bf16>();
-  }
+  TORCH_INTERNAL_ASSERT(operand == stored || operand == c10::kFloat);
+  with_type(stored, [&]<typename T>() {
+    if (operand == c10::kFloat) {
+      f.template operator()<T, float>();
+    } else {
+      f.template operator()<T, T>();
+    }
+  });
 }
 
 }  // namespace rung::ops
