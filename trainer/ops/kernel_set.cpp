@@ -57,6 +57,8 @@ class MetaKernels final : public KernelSet {
   void scatter_rows(const at::Tensor&, const at::Tensor&, const at::Tensor&) const override {}
   void adamw(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
              const kernels::AdamWParams&) const override {}
+  void adamw_8bit(const at::Tensor&, const at::Tensor&, const Moment8bit&, const Moment8bit&,
+                  const kernels::AdamWParams&) const override {}
   void sum(const at::Tensor&, const at::Tensor&) const override {}
   void sum_of_squares(const at::Tensor&, const at::Tensor&) const override {}
 };

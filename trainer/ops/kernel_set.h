@@ -20,6 +20,7 @@
 
 namespace rung::ops {
 
+struct Moment8bit;
 struct Nf4Tensors;
 
 // What one call of adapter dropout draws its mask from (kernels/lora_dropout.h).
@@ -82,6 +83,9 @@ class KernelSet {
   virtual void adamw(const at::Tensor& parameters, const at::Tensor& gradients,
                      const at::Tensor& first_moment, const at::Tensor& second_moment,
                      const kernels::AdamWParams& params) const = 0;
+  virtual void adamw_8bit(const at::Tensor& parameters, const at::Tensor& gradients,
+                          const Moment8bit& first_moment, const Moment8bit& second_moment,
+                          const kernels::AdamWParams& params) const = 0;
   // x fp32 [n] -> result fp64 [1], accumulated in double in an order that does not depend on
   // threads.
   virtual void sum(const at::Tensor& x, const at::Tensor& result) const = 0;

@@ -6,11 +6,13 @@
 // level of NF4) is left to the derived class.
 #pragma once
 
+#include "kernels/adamw_8bit.h"
 #include "kernels/cross_entropy.h"
 #include "kernels/lora_dropout.h"
 #include "kernels/nf4.h"
 #include "kernels/rows.h"
 #include "kernels/swiglu.h"
+#include "ops/adamw.h"
 #include "ops/dispatch.h"
 #include "ops/frozen_weight.h"
 #include "ops/kernel_set.h"
@@ -44,6 +46,7 @@ namespace rung::ops {
     RUNG_KERNEL_CALL(space, rows_gather, __VA_ARGS__)                    \
     RUNG_KERNEL_CALL(space, rows_scatter, __VA_ARGS__)                   \
     RUNG_KERNEL_CALL(space, adamw, __VA_ARGS__)                          \
+    RUNG_KERNEL_CALL(space, adamw_8bit, __VA_ARGS__)                     \
   }
 
 inline const uint64_t* row_keys_of(const at::Tensor& keys) {
@@ -162,6 +165,16 @@ class TypedKernels : public KernelSet {
     Calls::adamw(parameters.mutable_data_ptr<float>(), gradients.const_data_ptr<float>(),
                  first_moment.mutable_data_ptr<float>(), second_moment.mutable_data_ptr<float>(),
                  parameters.numel(), params);
+  }
+
+  void adamw_8bit(const at::Tensor& parameters, const at::Tensor& gradients,
+                  const Moment8bit& first_moment, const Moment8bit& second_moment,
+                  const kernels::AdamWParams& params) const override {
+    Calls::adamw_8bit(parameters.mutable_data_ptr<float>(), gradients.const_data_ptr<float>(),
+                      first_moment.codes.mutable_data_ptr<uint8_t>(),
+                      first_moment.absmax.mutable_data_ptr<float>(),
+                      second_moment.codes.mutable_data_ptr<uint8_t>(),
+                      second_moment.absmax.mutable_data_ptr<float>(), parameters.numel(), params);
   }
 
  private:
