@@ -154,9 +154,9 @@ TEST_P(ModelGolden, RecomputationGivesTheSameBits) {
   for (const int64_t num_recomputed : {int64_t{1}, int64_t{2}}) {
     for (const auto dequantisation : {Dequantisation::kEachProduct, Dequantisation::kOnceABlock}) {
       gradients.zero_();
-      model_.train(packed, {.grad_scale = 0.01F,
-                            .num_recomputed = num_recomputed,
-                            .dequantisation = dequantisation});
+      model_.train(
+          packed, {.grad_scale = 0.01F,
+                   .memory = {.num_recomputed = num_recomputed, .dequantisation = dequantisation}});
       EXPECT_TRUE(gradients.equal(kept)) << num_recomputed << " blocks recomputed";
     }
   }

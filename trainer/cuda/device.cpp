@@ -2,14 +2,11 @@
 
 #include <ATen/Context.h>
 #include <ATen/cuda/CUDAContext.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/AllocatorConfig.h>
 #include <c10/cuda/CUDACachingAllocator.h>
-#include <c10/cuda/CUDAEvent.h>
 #include <c10/cuda/CUDAFunctions.h>
-#include <c10/cuda/CUDAGuard.h>
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -21,6 +18,7 @@
 
 #include "base/error.h"
 #include "cuda/nvml.h"
+#include "cuda/transfers.h"
 #include "kernels/plugin.h"
 #include "memory/counting_allocator.h"
 
@@ -70,15 +68,6 @@ void check_architecture(const cudaDeviceProp& properties) {
          fmt::format("{} (sm_{})", properties.name, device),
          fmt::format("it carries sm_{}", fmt::join(carried, ", sm_")));
 }
-
-class EventMark final : public memory::WorkMark {
- public:
-  explicit EventMark(const c10::cuda::CUDAStream& stream) { event_.record(stream); }
-  void block(const c10::cuda::CUDAStream& stream) const { event_.block(stream); }
-
- private:
-  mutable c10::cuda::CUDAEvent event_;
-};
 
 // Components of live blocks, told by the caching allocator of each allocation and release.
 class BlockTracker {
@@ -138,7 +127,7 @@ class CudaDevice final : public memory::Device {
     at::globalContext().lazyInitDevice(c10::kCUDA);
     attach_tracker();
     warm_up();
-    copies_ = c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device_.index());
+    memory::register_transfers(c10::kCUDA, &open_transfers());
     const std::optional<int64_t> after = memory_used(bus);
     workspaces_ = reserved();
     if (before && after) other_ = std::max<int64_t>(0, *after - *before - workspaces_);
@@ -169,26 +158,6 @@ class CudaDevice final : public memory::Device {
 
   void synchronize() override { c10::cuda::device_synchronize(); }
 
-  at::Tensor pinned(at::IntArrayRef sizes, c10::ScalarType dtype) override {
-    return at::empty(sizes, at::TensorOptions().dtype(dtype).pinned_memory(true));
-  }
-
-  memory::WorkMarkPtr copy_beside(const at::Tensor& to, const at::Tensor& from) override {
-    const c10::cuda::CUDAStream computing = c10::cuda::getCurrentCUDAStream(device_.index());
-    EventMark(computing).block(*copies_);
-    const c10::cuda::CUDAStreamGuard guard(*copies_);
-    at::Tensor target = to;
-    target.copy_(from, /*non_blocking=*/true);
-    const at::Tensor& on_device = from.is_cuda() ? from : to;
-    on_device.record_stream(*copies_);
-    return std::make_shared<EventMark>(*copies_);
-  }
-
-  void wait_for(const memory::WorkMarkPtr& mark) override {
-    if (!mark) return;
-    static_cast<const EventMark&>(*mark).block(c10::cuda::getCurrentCUDAStream(device_.index()));
-  }
-
  private:
   struct MemoryInfo {
     int64_t free;
@@ -212,7 +181,6 @@ class CudaDevice final : public memory::Device {
 
   c10::Device device_;
   cudaDeviceProp properties_{};
-  std::optional<c10::cuda::CUDAStream> copies_;
   int64_t other_ = 0;       // bytes, as below
   int64_t workspaces_ = 0;  // held in the caching allocator from the start
 };

@@ -36,6 +36,8 @@ int64_t Counter::limit() const {
 
 bool Counter::add(int64_t bytes, Component component) {
   const std::lock_guard lock(mutex_);
+  const int64_t number = num_allocations_++;
+  if (number >= first_failure_ && number < first_failure_ + num_failures_) return false;
   if (limit_ > 0 && usage_.live + usage_.library + bytes > limit_) return false;
   usage_.live_by_component[index_of(component)] += bytes;
   if (component == Component::kLibrary) {
@@ -54,6 +56,18 @@ void Counter::remove(int64_t bytes, Component component) {
   const std::lock_guard lock(mutex_);
   usage_.live_by_component[index_of(component)] -= bytes;
   (component == Component::kLibrary ? usage_.library : usage_.live) -= bytes;
+}
+
+void Counter::fail_allocations(int64_t first, int64_t count) {
+  const std::lock_guard lock(mutex_);
+  num_allocations_ = 0;
+  first_failure_ = first;
+  num_failures_ = count;
+}
+
+int64_t Counter::num_allocations() const {
+  const std::lock_guard lock(mutex_);
+  return num_allocations_;
 }
 
 Usage Counter::usage() const {

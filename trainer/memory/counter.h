@@ -67,6 +67,12 @@ class Counter {
   [[nodiscard]] bool add(int64_t bytes, Component component);
   void remove(int64_t bytes, Component component);
 
+  // For tests: of the next allocations, those numbered first .. first + count - 1, counted from 0,
+  // fail as if the limit were passed. A count of 0 ends it.
+  void fail_allocations(int64_t first, int64_t count);
+  // Since the last call of fail_allocations, failed ones included.
+  int64_t num_allocations() const;
+
   Usage usage() const;
   // The next peak is counted from what is live now.
   void reset_peak();
@@ -74,6 +80,9 @@ class Counter {
  private:
   mutable std::mutex mutex_;
   int64_t limit_ = 0;
+  int64_t num_allocations_ = 0;
+  int64_t first_failure_ = 0;
+  int64_t num_failures_ = 0;
   Usage usage_;
 };
 

@@ -1,7 +1,4 @@
-// The CPU as a device: its memory is the counting allocator's, its copies are done when they
-// return.
-#include <ATen/ops/from_blob.h>
-#include <sys/mman.h>
+// The CPU as a device: its memory is the counting allocator's.
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,19 +9,6 @@
 
 namespace rung::memory {
 namespace {
-
-// Memory apart from the counting allocator's: what a GPU run keeps on the host is not under the
-// device's limit, and so it is not here.
-at::Tensor map_uncounted(at::IntArrayRef sizes, c10::ScalarType dtype) {
-  int64_t bytes = static_cast<int64_t>(c10::elementSize(dtype));
-  for (const int64_t size : sizes) bytes *= size;
-  const auto length = static_cast<size_t>(std::max<int64_t>(bytes, 1));
-  void* block = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  TORCH_CHECK_WITH(OutOfMemoryError, block != MAP_FAILED, "host memory: ", bytes,
-                   " bytes asked for");
-  return at::from_blob(
-      block, sizes, [length](void* data) { munmap(data, length); }, dtype);
-}
 
 class CpuDevice final : public Device {
  public:
@@ -48,16 +32,6 @@ class CpuDevice final : public Device {
   void release_cached() override { release_kept_blocks(); }
 
   void synchronize() override {}
-
-  at::Tensor pinned(at::IntArrayRef sizes, c10::ScalarType dtype) override {
-    return map_uncounted(sizes, dtype);
-  }
-  WorkMarkPtr copy_beside(const at::Tensor& to, const at::Tensor& from) override {
-    at::Tensor target = to;
-    target.copy_(from);
-    return nullptr;
-  }
-  void wait_for(const WorkMarkPtr&) override {}
 };
 
 }  // namespace

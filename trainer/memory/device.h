@@ -1,27 +1,18 @@
-// What a run needs of its device beside tensors and kernels: memory figures, a limit, pinned host
-// memory, and copies that run beside the computation.
+// What a run needs of its device beside tensors, kernels and copies (memory/transfers.h): memory
+// figures and a limit.
 //
-// Two implementations: the CPU's, which tests use and which does every copy at once, and CUDA's, in
-// the plugin. Tensors themselves come from ATen's allocator of the device, which counts into
-// counter().
+// Two implementations: the CPU's, which tests use, and CUDA's, in the plugin. Tensors themselves
+// come from ATen's allocator of the device, which counts into counter().
 #pragma once
 
-#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
 
 #include <cstdint>
-#include <memory>
 #include <string>
 
 #include "memory/counter.h"
 
 namespace rung::memory {
-
-// A point in the order of the device's work that can be waited for.
-class WorkMark {
- public:
-  virtual ~WorkMark() = default;
-};
-using WorkMarkPtr = std::shared_ptr<const WorkMark>;
 
 class Device {
  public:
@@ -45,14 +36,6 @@ class Device {
 
   // Returns once all queued work is done.
   virtual void synchronize() = 0;
-
-  // Host memory that copies can be queued from and to; not counted, not under the limit.
-  virtual at::Tensor pinned(at::IntArrayRef sizes, c10::ScalarType dtype) = 0;
-  // Queues a copy between device and pinned memory on the stream for copies, to run after
-  // everything queued on the computing stream so far. `from` stays alive until it has run.
-  virtual WorkMarkPtr copy_beside(const at::Tensor& to, const at::Tensor& from) = 0;
-  // The computing stream goes on only after `mark`; the host does not wait.
-  virtual void wait_for(const WorkMarkPtr& mark) = 0;
 };
 
 // The CPU of this process; never destroyed.

@@ -1,8 +1,11 @@
 #include "model/block.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "memory/counter.h"
@@ -92,8 +95,8 @@ Block read_block(const WeightReader& reader, const format::ModelConfig& config, 
   return result;
 }
 
-at::Tensor block_forward(const Block& block, int64_t index, const at::Tensor& x,
-                         PassContext& context, ops::Output output) {
+at::Tensor attention_half(const Block& block, int64_t index, const at::Tensor& x,
+                          PassContext& context) {
   const ComponentScope scope(Component::kActivations);
   ops::ProjectOptions options{
       .precision = context.precision, .row_keys = context.dropout_rows, .weights = context.weights};
@@ -101,19 +104,51 @@ at::Tensor block_forward(const Block& block, int64_t index, const at::Tensor& x,
   if (block.head_norm) qkv = ops::head_norm(qkv, *block.head_norm);
   qkv = ops::rope(qkv, context.rope, context.positions,
                   context.heads.num_heads + context.heads.num_kv_heads, context.heads.head_dim);
-  at::Tensor attended = attend(qkv, index, context);
+  const at::Tensor attended = attend(qkv, index, context);
   qkv.reset();
-
   options.residual = x;
-  const at::Tensor middle = ops::project(attended, ops::PlainInput{}, block.attention_out, options);
-  attended.reset();
-  options.residual.reset();
-  at::Tensor gate_up = ops::project(middle, block.post_attention_norm, block.gate_up, options);
+  return ops::project(attended, ops::PlainInput{}, block.attention_out, options);
+}
 
+at::Tensor mlp_half(const Block& block, const at::Tensor& middle, const RowRange& rows,
+                    const PassContext& context, ops::Output output) {
+  const ComponentScope scope(Component::kActivations);
+  ops::ProjectOptions options{.precision = context.precision, .weights = context.weights};
+  if (context.dropout_rows.defined()) {
+    options.row_keys = context.dropout_rows.narrow(0, rows.first, rows.count);
+  }
+  const at::Tensor gate_up =
+      ops::project(middle, block.post_attention_norm, block.gate_up, options);
   options.residual = middle;
   options.output = output;
   const ComponentScope between(Component::kBlockInputs);
   return ops::project(gate_up, ops::SwigluInput{}, block.down, options);
+}
+
+namespace {
+
+// The MLP over tiles of tokens, so that gate and up never exist whole.
+at::Tensor mlp_in_tiles(const Block& block, const at::Tensor& middle, const PassContext& context) {
+  const ComponentScope scope(Component::kBlockInputs);
+  at::Tensor result = at::empty_like(middle);
+  for (int64_t first = 0; first < middle.size(0); first += context.mlp_tile) {
+    const RowRange rows{first, std::min(context.mlp_tile, middle.size(0) - first)};
+    const at::Tensor tile = mlp_half(block, middle.narrow(0, rows.first, rows.count), rows, context,
+                                     ops::Output::kComputed);
+    if (!result.is_meta()) result.narrow(0, rows.first, rows.count).copy_(tile);
+  }
+  return result;
+}
+
+}  // namespace
+
+at::Tensor block_forward(const Block& block, int64_t index, const at::Tensor& x,
+                         PassContext& context, ops::Output output) {
+  const at::Tensor middle = attention_half(block, index, x, context);
+  if (context.mlp_tile > 0 && context.mlp_tile < x.size(0) && !c10::GradMode::is_enabled()) {
+    return mlp_in_tiles(block, middle, context);
+  }
+  return mlp_half(block, middle, {0, x.size(0)}, context, output);
 }
 
 }  // namespace rung::model

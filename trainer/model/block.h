@@ -53,6 +53,7 @@ struct PassContext {
   at::Tensor positions;  // [tokens] int32
   ops::AttentionDocuments documents;
   at::Tensor dropout_rows;  // [tokens] int64, keys; undefined: no dropout
+  int64_t mlp_tile = 0;     // tokens that the MLP takes at a time where no graph is made; 0: all
   CacheAccess cache;
   ops::WeightCache* weights = nullptr;  // of the block that is recomputed
 };
@@ -60,7 +61,22 @@ struct PassContext {
 // Reads the block's weights ("model.layers.<index>...").
 Block read_block(const WeightReader& reader, const format::ModelConfig& config, int64_t index);
 
-// x [tokens, hidden] -> [tokens, hidden]. `output` says whether the result's value will be read.
+// Some consecutive tokens of a pass.
+struct RowRange {
+  int64_t first = 0;
+  int64_t count = 0;
+};
+
+// x [tokens, hidden] -> x + attention(x).
+at::Tensor attention_half(const Block& block, int64_t index, const at::Tensor& x,
+                          PassContext& context);
+
+// middle [rows.count, hidden] of the tokens `rows` -> middle + mlp(middle). `output` says whether
+// the result's value will be read.
+at::Tensor mlp_half(const Block& block, const at::Tensor& middle, const RowRange& rows,
+                    const PassContext& context, ops::Output output);
+
+// Both halves: x [tokens, hidden] -> [tokens, hidden].
 at::Tensor block_forward(const Block& block, int64_t index, const at::Tensor& x,
                          PassContext& context, ops::Output output);
 

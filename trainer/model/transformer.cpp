@@ -1,15 +1,19 @@
 #include "model/transformer.h"
 
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
 #include <utility>
 
 #include "memory/counter.h"
+#include "memory/transfers.h"
 #include "model/folder_weights.h"
 #include "model/rope_table.h"
+#include "model/training_pass.h"
 #include "ops/dropout.h"
+#include "ops/kernel_set.h"
 #include "ops/rows.h"
 #include "ops/upload.h"
 
@@ -18,12 +22,6 @@ namespace {
 
 using memory::Component;
 using memory::ComponentScope;
-
-// What the backward pass needs of a block: its input, and where the graph was kept its output.
-struct BlockRecord {
-  at::Tensor input;
-  at::Tensor output;
-};
 
 // `batch` with a document of its own at the end that nothing is learnt from, so that the number of
 // tokens suits the GEMMs; the batch itself where it does already.
@@ -39,14 +37,15 @@ data::MicroBatch with_padding(data::MicroBatch batch, const ops::Precision& prec
   return batch;
 }
 
-// Makes the graph of one block, rooted in a fresh leaf.
-BlockRecord record_block(const Block& block, int64_t index, const at::Tensor& x,
-                         PassContext& context, ops::Output output) {
-  BlockRecord record;
-  record.input = x.detach().requires_grad_(true);
-  const c10::AutoGradMode grad(true);
-  record.output = block_forward(block, index, record.input, context, output);
-  return record;
+at::Tensor read_embedding(const WeightReader& reader, const format::ModelConfig& config,
+                          const ModelOptions& options) {
+  const std::string name = "model.embed_tokens.weight";
+  const std::vector<int64_t> shape = {config.vocab_size, config.hidden_size};
+  if (!options.embedding_on_host) return reader.dense(name, shape);
+  TORCH_CHECK(!config.tie_word_embeddings, "a tied embedding is the head, which is on the device");
+  at::Tensor table = memory::transfers_of(options.device).pageable(shape, options.compute);
+  if (!options.device.is_meta()) reader.read_into(name, table);
+  return table;
 }
 
 std::unique_ptr<const WeightSource> weights_of(const format::ModelFolder* folder) {
@@ -69,10 +68,17 @@ Transformer::Transformer(const format::ModelConfig& config,
   const WeightReader reader(
       std::move(weights),
       {.compute = options.compute, .format = options.base, .device = options.device});
-  embedding_ = reader.dense("model.embed_tokens.weight", {config.vocab_size, config.hidden_size});
+  embedding_ = read_embedding(reader, config, options);
+  if (options.num_streamed > 0) {
+    streamed_blocks_ =
+        std::make_unique<StreamedBlocks>(memory::transfers_of(options.device),
+                                         spread_blocks(options.num_streamed, config.num_layers));
+  }
   for (int64_t i = 0; i < config.num_layers; ++i) {
     const ComponentScope scope(Component::kBaseWeights);
-    blocks_.push_back(read_block(reader, config, i));
+    Block block = read_block(reader, config, i);
+    if (streamed_blocks_) streamed_blocks_->adopt(i, block);
+    blocks_.push_back(std::move(block));
   }
   head_.norm = {reader.dense("model.norm.weight", {config.hidden_size}), config.rms_norm_eps};
   head_.weight = config.tie_word_embeddings
@@ -120,7 +126,22 @@ void Transformer::make_weights_resident() {
   }
 }
 
+at::Tensor Transformer::embed_from_host(std::span<const int32_t> ids) const {
+  const ComponentScope scope(Component::kBlockInputs);
+  at::Tensor x = at::empty({std::ssize(ids), config_.hidden_size},
+                           at::TensorOptions(options_.device).dtype(options_.compute));
+  if (x.is_meta()) return x;
+  const at::Tensor rows = memory::transfers_of(options_.device).pinned(x.sizes(), options_.compute);
+  const at::Tensor index =
+      at::from_blob(const_cast<int32_t*>(ids.data()), {std::ssize(ids)}, c10::kInt);
+  ops::kernels_of(c10::kCPU).gather_rows(embedding_, index, rows);
+  // The allocator of pinned memory keeps the rows' block until the copy has run.
+  x.copy_(rows, /*non_blocking=*/true);
+  return x;
+}
+
 at::Tensor Transformer::embed(std::span<const int32_t> ids) const {
+  if (options_.embedding_on_host) return embed_from_host(ids);
   const at::Tensor index = ops::upload(ids, options_.device);
   const ComponentScope scope(Component::kBlockInputs);
   return ops::gather_rows(embedding_, index);
@@ -129,6 +150,7 @@ at::Tensor Transformer::embed(std::span<const int32_t> ids) const {
 at::Tensor Transformer::forward(at::Tensor x, PassContext& context) const {
   const c10::NoGradGuard no_grad;
   for (int64_t i = 0; i < num_blocks(); ++i) {
+    if (streamed_blocks_) streamed_blocks_->enter(i, Direction::kForward);
     x = block_forward(blocks_[static_cast<size_t>(i)], i, x, context, ops::Output::kComputed);
   }
   return x;
@@ -174,42 +196,32 @@ at::Tensor Transformer::train(const data::MicroBatch& documents, const TrainOpti
                                                   .positions = batch.positions},
                                                  options_.device);
   }
-  std::vector<BlockRecord> records(blocks_.size());
-  at::Tensor x = embed(batch.input_ids);
-  for (size_t i = 0; i < blocks_.size(); ++i) {
-    const auto index = static_cast<int64_t>(i);
-    if (index < options.num_recomputed) {
-      records[i].input = x;
-      x = block_forward(blocks_[i], index, x, context, ops::Output::kComputed);
-    } else {
-      records[i] = record_block(blocks_[i], index, x, context, ops::Output::kComputed);
-      x = records[i].output.detach();
-    }
+  context.mlp_tile = options.memory.mlp_tile;
+  if (options.memory.checkpoints == Checkpoints::kOnHost && !host_inputs_) {
+    host_inputs_ =
+        std::make_unique<HostInputs>(memory::transfers_of(options_.device), num_blocks());
   }
+  TrainingPass pass({.blocks = blocks_,
+                     .context = context,
+                     .host_inputs = host_inputs_.get(),
+                     .streamed_blocks = streamed_blocks_.get()},
+                    options.memory);
+  at::Tensor x = pass.forward(embed(batch.input_ids));
   const auto rows = ops::supervised_rows(batch.targets, precision_, options_.device);
-  ops::HeadLoss loss =
-      ops::head_loss(x, head_, rows, {.precision = precision_, .grad_scale = options.grad_scale});
+  ops::HeadLoss loss = ops::head_loss(x, head_, rows,
+                                      {.precision = precision_,
+                                       .grad_scale = options.grad_scale,
+                                       .chunk_bytes = options.memory.head_chunk_bytes});
   x.reset();
-  at::Tensor gradient = std::move(loss.dx);
-  for (size_t i = blocks_.size(); i-- > 0;) {
-    ops::WeightCache weights;  // outlives the graph that `record` holds
-    BlockRecord record = std::move(records[i]);
-    if (!record.output.defined()) {
-      if (options.dequantisation == Dequantisation::kOnceABlock) context.weights = &weights;
-      record = record_block(blocks_[i], static_cast<int64_t>(i), record.input, context,
-                            ops::Output::kUnread);
-    }
-    const ComponentScope scope(Component::kActivations);
-    gradient = torch::autograd::grad({record.output}, {record.input}, {gradient}).front();
-    context.weights = nullptr;
-  }
+  pass.backward(std::move(loss.dx));
   return loss.loss_sum;
 }
 
-at::Tensor Transformer::loss(const data::MicroBatch& documents) const {
+at::Tensor Transformer::loss(const data::MicroBatch& documents, int64_t mlp_tile) const {
   const c10::NoGradGuard no_grad;
   const data::MicroBatch batch = with_padding(documents, precision_);
   PassContext context = batch_context(batch);
+  context.mlp_tile = mlp_tile;
   const at::Tensor x = forward(embed(batch.input_ids), context);
   const auto rows = ops::supervised_rows(batch.targets, precision_, options_.device);
   return ops::head_loss(x, head_, rows, {.precision = precision_}).loss_sum;

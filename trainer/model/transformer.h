@@ -1,9 +1,4 @@
-// A decoder-only language model with a frozen base and a trainable adapter, and its pass over the
-// blocks.
-//
-// The loop over the blocks is rung's own: each block is its own small autograd graph, and a block's
-// graph is either kept from the forward pass or made again in the backward pass from the block's
-// input. Nothing else spans two blocks.
+// A decoder-only language model with a frozen base and a trainable adapter.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,17 +11,24 @@
 #include "format/model_folder.h"
 #include "model/adapter.h"
 #include "model/block.h"
+#include "model/host_inputs.h"
+#include "model/memory_settings.h"
+#include "model/streamed_blocks.h"
 #include "ops/head_loss.h"
 
 namespace rung::model {
 
 struct ModelOptions {
-  c10::ScalarType compute = c10::kFloat;  // kFloat or kBFloat16
+  c10::ScalarType compute = c10::kFloat;  // kFloat, kBFloat16 or kHalf
   BaseFormat base = BaseFormat::kNf4;
   int64_t max_positions = 0;  // rows of the RoPE table: the longest document
   c10::Device device = c10::kCPU;
   // Of a shape-only model (device kMeta): the device whose allocations it repeats.
   c10::DeviceType stands_for = c10::kCPU;
+  // The embedding table in host memory: rows are looked up there and sent. Not with tied weights,
+  // where it is the head, too.
+  bool embedding_on_host = false;
+  int64_t num_streamed = 0;  // blocks whose quantised weights are streamed from host memory
 };
 
 // Which dropout mask a pass draws (design of the mask: kernels/lora_dropout.h).
@@ -35,16 +37,9 @@ struct DropoutSeed {
   int64_t step = 0;  // optimizer step
 };
 
-// How often quantised weights are dequantised for the backward pass of a recomputed block.
-enum class Dequantisation {
-  kEachProduct,  // one matrix at a time: the least memory
-  kOnceABlock,   // recomputation and backward pass share a block's weights
-};
-
 struct TrainOptions {
-  float grad_scale = 1.0f;     // d(step loss) / d(token loss)
-  int64_t num_recomputed = 0;  // the first so many blocks keep only their input
-  Dequantisation dequantisation = Dequantisation::kEachProduct;
+  float grad_scale = 1.0f;  // d(step loss) / d(token loss)
+  MemorySettings memory;
   DropoutSeed dropout;
 };
 
@@ -86,17 +81,20 @@ class Transformer {
   // Forward and backward of one micro-batch: adds to adapter().gradients(). Returns the sum of the
   // token losses, [1] fp64 on the device.
   at::Tensor train(const data::MicroBatch& documents, const TrainOptions& options);
-  // Likewise, without gradients or dropout.
-  at::Tensor loss(const data::MicroBatch& documents) const;
+  // Likewise, without gradients or dropout; the MLPs take mlp_tile tokens at a time (0: all).
+  at::Tensor loss(const data::MicroBatch& documents, int64_t mlp_tile = 0) const;
 
  private:
   PassContext batch_context(const data::MicroBatch& batch) const;
+  at::Tensor embed_from_host(std::span<const int32_t> ids) const;
 
   format::ModelConfig config_;
   ModelOptions options_;
   ops::Precision precision_;
   at::Tensor embedding_;  // [vocab, hidden] compute dtype
   std::vector<Block> blocks_;
+  std::unique_ptr<HostInputs> host_inputs_;          // made when first used
+  std::unique_ptr<StreamedBlocks> streamed_blocks_;  // null: none is streamed
   ops::Head head_;
   ops::RopeTable rope_;
   Adapter adapter_;

@@ -34,7 +34,7 @@ SupervisedRows supervised_rows(std::span<const int32_t> targets, const Precision
 struct HeadLossOptions {
   Precision precision;
   std::optional<float> grad_scale;  // d(step loss) / d(token loss); none: no gradient is wanted
-  int64_t chunk_bytes = 48 << 20;   // logits at a time
+  int64_t chunk_bytes = int64_t{48} << 20;  // logits at a time
 };
 
 struct HeadLoss {
