@@ -27,10 +27,10 @@ constexpr int64_t kLongest = 1 << 16;     // bytes, which are the tokens of the 
 std::vector<fs::path> example_configs() {
   std::vector<fs::path> configs;
   for (const auto& entry : fs::directory_iterator(kProject / "configs")) {
-    // shapes.yaml lists models for `rung bench`.
-    if (entry.path().extension() == ".yaml" && entry.path().filename() != "shapes.yaml") {
-      configs.push_back(entry.path());
-    }
+    const std::string name = entry.path().filename().string();
+    // These two list models for `rung bench` and GPUs for `rung plan`.
+    if (name == "shapes.yaml" || name == "gpus.yaml") continue;
+    if (entry.path().extension() == ".yaml") configs.push_back(entry.path());
   }
   std::ranges::sort(configs);
   return configs;

@@ -27,7 +27,7 @@ struct Case {
   model::BaseFormat base = model::BaseFormat::kNf4;
   c10::ScalarType compute = c10::kFloat;
   bool has_adapter = true;
-  Beside beside = Beside::kOptimizer;
+  std::optional<step::OptimizerOptions> optimizer = step::OptimizerOptions{};
 };
 
 class EvaluationMemory : public ::testing::TestWithParam<Case> {
@@ -36,7 +36,7 @@ class EvaluationMemory : public ::testing::TestWithParam<Case> {
     const Case& c = GetParam();
     EvaluationShape shape{.config = folder_.config(),
                           .model = {.compute = c.compute, .base = c.base, .max_positions = 128},
-                          .beside = c.beside,
+                          .optimizer = c.optimizer,
                           .batch = batch(lengths)};
     if (c.has_adapter) shape.adapter = {.r = 4, .modules = {"model.layers.0.self_attn.q_proj"}};
     return shape;
@@ -53,9 +53,7 @@ TEST_P(EvaluationMemory, EqualsWhatTheCpuTakes) {
     model.adapter().initialize(InitLora::kKaiming, 1);
   }
   std::optional<step::Optimizer> optimizer;
-  if (s.beside == Beside::kOptimizer) {
-    optimizer.emplace(model.adapter().parameters(), step::OptimizerOptions{});
-  }
+  if (s.optimizer) optimizer.emplace(model.adapter().parameters(), *s.optimizer);
   model.loss(s.batch);
   const rung::testing::Taken cpu = measured.taken();
   const memory::Usage plan = evaluation_memory(s);
@@ -74,10 +72,10 @@ TEST_P(EvaluationMemory, LeavesNothingOnTheMetaDevice) {
 
 INSTANTIATE_TEST_SUITE_P(
     Shapes, EvaluationMemory,
-    ::testing::Values(
-        Case{.name = "InTraining"}, Case{.name = "InTrainingBf16", .compute = c10::kBFloat16},
-        Case{.name = "Dense", .base = model::BaseFormat::kDense, .beside = Beside::kNothing},
-        Case{.name = "BaseAlone", .has_adapter = false, .beside = Beside::kNothing}),
+    ::testing::Values(Case{.name = "InTraining"},
+                      Case{.name = "InTrainingBf16", .compute = c10::kBFloat16},
+                      Case{.name = "Dense", .base = model::BaseFormat::kDense, .optimizer = {}},
+                      Case{.name = "BaseAlone", .has_adapter = false, .optimizer = {}}),
     [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -51,6 +51,18 @@ struct Case {
   std::vector<int64_t> lengths = {100, 60};
 };
 
+// The step with that many blocks recomputed.
+memory::Usage step_memory(StepShape shape, int64_t num_recomputed) {
+  shape.memory.num_recomputed = num_recomputed;
+  return fit::step_memory(shape);
+}
+
+CudaMemory cuda_step_memory(StepShape shape, int64_t num_recomputed,
+                            const memory::CachingOptions& options) {
+  shape.memory.num_recomputed = num_recomputed;
+  return fit::cuda_step_memory(shape, options);
+}
+
 class StepMemory : public ::testing::TestWithParam<Case> {
  protected:
   StepShape shape() const {
@@ -74,41 +86,6 @@ TEST_P(StepMemory, FallsAsBlocksAreRecomputed) {
   EXPECT_LT(previous, step_memory(s, 0).peak);
 }
 
-TEST_P(StepMemory, TheChoiceIsTheSmallestThatFits) {
-  const StepShape s = shape();
-  std::vector<int64_t> peaks;
-  for (int64_t n = 0; n <= kLayers; ++n) peaks.push_back(step_memory(s, n).peak);
-  for (int64_t n = 0; n <= kLayers; ++n) {
-    for (const int64_t more : {0, 1}) {
-      const int64_t limit = peaks[static_cast<size_t>(n)] + more;
-      int64_t smallest = 0;
-      while (peaks[static_cast<size_t>(smallest)] > limit) ++smallest;
-      EXPECT_EQ(choose_num_recomputed(s, limit), smallest) << n << ", limit " << limit;
-    }
-  }
-}
-
-TEST_P(StepMemory, ALowerLimitNeverMeansFewerBlocks) {
-  const StepShape s = shape();
-  const int64_t least = step_memory(s, kLayers).peak;
-  const int64_t most = step_memory(s, 0).peak;
-  int64_t previous = kLayers;
-  for (int64_t part = 0; part <= 8; ++part) {
-    const auto chosen = choose_num_recomputed(s, least + (most - least) * part / 8);
-    ASSERT_TRUE(chosen.has_value());
-    EXPECT_LE(*chosen, previous);
-    previous = *chosen;
-  }
-  EXPECT_EQ(previous, 0);
-}
-
-TEST_P(StepMemory, NoChoiceIsMadeWhereNothingFits) {
-  const StepShape s = shape();
-  const int64_t least = step_memory(s, kLayers).peak;
-  EXPECT_NE(choose_num_recomputed(s, least), std::nullopt);
-  EXPECT_EQ(choose_num_recomputed(s, least - 1), std::nullopt);
-}
-
 // Building the model included, as the plan has it.
 TEST_P(StepMemory, EqualsWhatTheCpuTakes) {
   const StepShape s = shape();
@@ -118,7 +95,7 @@ TEST_P(StepMemory, EqualsWhatTheCpuTakes) {
     model.add_adapter(s.adapter);
     model.adapter().initialize(InitLora::kKaiming, 1);
     step::Optimizer optimizer(model.adapter().parameters(), {});
-    step::run_step(model, optimizer, s.batch, {}, {.num_recomputed = num_recomputed});
+    step::run_step(model, optimizer, s.batch, {}, {.memory = {.num_recomputed = num_recomputed}});
     const rung::testing::Taken cpu = measured.taken();
     const memory::Usage plan = step_memory(s, num_recomputed);
     EXPECT_EQ(plan.peak, cpu.peak);
@@ -155,17 +132,18 @@ TEST_P(StepMemory, FitsTheCudaLimitThatItReserves) {
 
 TEST_P(StepMemory, StandsForCudaWithWhatItsAllocatorReserves) {
   StepShape s = shape();
-  EXPECT_EQ(step_peak(s, 1), step_memory(s, 1).peak);
+  s.memory.num_recomputed = 1;
+  EXPECT_EQ(step_peak(s), step_memory(s, 1).peak);
   s.model.compute = c10::kBFloat16;  // flash attention takes nothing else
   s.model.stands_for = c10::kCUDA;
-  EXPECT_EQ(step_peak(s, 1), cuda_step_memory(s, 1, kCudaCaching).caching.reserved_peak);
-  EXPECT_GE(step_peak(s, 1), step_memory(s, 1).peak);
+  EXPECT_EQ(step_peak(s), cuda_step_memory(s, 1, kCudaCaching).caching.reserved_peak);
+  EXPECT_GE(step_peak(s), step_memory(s, 1).peak);
 }
 
 TEST_P(StepMemory, DequantisingOnceABlockTakesItsWeights) {
   StepShape s = shape();
   const int64_t each = step_memory(s, kLayers).peak;
-  s.dequantisation = model::Dequantisation::kOnceABlock;
+  s.memory.dequantisation = model::Dequantisation::kOnceABlock;
   EXPECT_GE(step_memory(s, kLayers).peak, each);
   EXPECT_EQ(step_memory(s, 0).peak, step_memory(shape(), 0).peak) << "nothing is recomputed";
 }
@@ -180,7 +158,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, StepMemory,
                                            Case{.name = "OneShortDocument", .lengths = {9}}),
                          [](const auto& info) { return info.param.name; });
 
-// choose_num_recomputed searches by halves, which is right only where the peak never rises.
+// choose_rung searches by halves, which is right only where the peak never rises.
 TEST(StepMemoryOfManyShapes, NeverRisesWithMoreBlocksRecomputed) {
   for (uint64_t shape = 0; shape < 24; ++shape) {
     const CounterRandom random(shape, 0);

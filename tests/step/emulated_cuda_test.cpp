@@ -27,8 +27,7 @@ struct Outcome {
   at::Tensor parameters;  // after it
 };
 
-Outcome train(const TinyFolder& folder, const TinyRunOptions& run_options,
-              const StepOptions& options) {
+Outcome train(const TinyFolder& folder, const TinyRunOptions& run_options, StepOptions options) {
   const std::vector<int64_t> lengths = {9, 17, 1, 12};
   const std::vector<data::Example> examples = rung::testing::random_examples(lengths, 3);
   const std::vector<int64_t> first = {0, 1};
@@ -36,6 +35,8 @@ Outcome train(const TinyFolder& folder, const TinyRunOptions& run_options,
   const data::StepBatch batch{.micro_batches = {data::make_micro_batch(examples, first),
                                                 data::make_micro_batch(examples, second)}};
   TinyRun run(folder, run_options);
+  LossScale scale;
+  if (run_options.compute == c10::kHalf) options.loss_scale = &scale;
   Outcome outcome;
   for (int64_t index = 0; index < 2; ++index) {
     outcome.result =
@@ -51,7 +52,7 @@ class EmulatedCuda : public ::testing::TestWithParam<Family> {
   void expect_as_on_cpu(const TinyRunOptions& options, double tolerance) {
     const TinyFolder folder(GetParam().config);
     for (const int64_t num_recomputed : {0, 2}) {
-      const StepOptions step{.num_recomputed = num_recomputed, .seed = 7};
+      const StepOptions step{.memory = {.num_recomputed = num_recomputed}, .seed = 7};
       const Outcome cpu = train(folder, options, step);
       for (const emulation::Schedule& schedule :
            {emulation::kSchedules[1], emulation::kSchedules[2]}) {
@@ -72,6 +73,7 @@ class EmulatedCuda : public ::testing::TestWithParam<Family> {
 constexpr double kFp32 = 1e-4;
 // A value near a rounding boundary may go the other way, and moves what comes after it by 2^-8.
 constexpr double kBf16 = 3e-2;
+constexpr double kFp16 = 1e-2;
 
 TEST_P(EmulatedCuda, TrainsOnADenseBaseAsTheCpuDoes) { expect_as_on_cpu({}, kFp32); }
 
@@ -85,6 +87,10 @@ TEST_P(EmulatedCuda, TrainsOnNf4WithDoubleQuantisationAndDropoutAsTheCpuDoes) {
 
 TEST_P(EmulatedCuda, TrainsInBf16AsTheCpuDoes) {
   expect_as_on_cpu({.compute = c10::kBFloat16, .base = model::BaseFormat::kNf4}, kBf16);
+}
+
+TEST_P(EmulatedCuda, TrainsInFp16AsTheCpuDoes) {
+  expect_as_on_cpu({.compute = c10::kHalf, .base = model::BaseFormat::kNf4}, kFp16);
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, EmulatedCuda,

@@ -27,6 +27,10 @@ struct Case {
   int64_t num_recomputed = 0;
   double dropout = 0.0;
   std::vector<std::string> targets;  // endings; empty: every linear
+  // The rest of what trades time for memory.
+  model::MemorySettings memory = {};
+  bool embedding_on_host = false;
+  int64_t num_streamed = 0;
 };
 
 // What building the model and one training step take.
@@ -62,19 +66,22 @@ Figures figures(const Case& c, const format::ModelConfig& config,
                            {.compute = c.compute,
                             .base = c.base,
                             .max_positions = 64,
-                            .device = folder == nullptr ? c10::kMeta : c10::kCPU});
+                            .device = folder == nullptr ? c10::kMeta : c10::kCPU,
+                            .embedding_on_host = c.embedding_on_host,
+                            .num_streamed = c.num_streamed});
   model.add_adapter(
       {.r = 4, .scaling = 2.0, .dropout = c.dropout, .modules = targets_of(c, model)});
   model.adapter().initialize(InitLora::kKaiming, 1);
   Optimizer optimizer(model.adapter().parameters(), {});
   result.model = building.taken();
   const data::StepBatch step_batch = batch();
+  StepOptions options{.memory = c.memory};
+  options.memory.num_recomputed = c.num_recomputed;
   // The second step shows what the first one left behind.
   for (int64_t index = 0; index < 2; ++index) {
     const Measured running(counter);
     const StepResult done =
-        run_step(model, optimizer, step_batch, {.index = index, .learning_rate = 1e-3},
-                 {.num_recomputed = c.num_recomputed});
+        run_step(model, optimizer, step_batch, {.index = index, .learning_rate = 1e-3}, options);
     EXPECT_EQ(done.outcome, StepOutcome::kUpdated);
     const Taken taken = running.taken();
     if (index > 0) EXPECT_EQ(taken, result.step) << "the second step differs from the first";
@@ -124,6 +131,37 @@ std::vector<Case> cases() {
     }
   }
   all.push_back({.name = "SomeTargets", .num_recomputed = 1, .targets = {"q_proj", "v_proj"}});
+  using model::Checkpoints;
+  using model::Dequantisation;
+  all.push_back({.name = "InputsOnTheHost",
+                 .num_recomputed = 2,
+                 .memory = {.checkpoints = Checkpoints::kOnHost}});
+  all.push_back({.name = "InputsOnTheHostAllRecomputedBf16",
+                 .compute = c10::kBFloat16,
+                 .num_recomputed = 3,
+                 .memory = {.checkpoints = Checkpoints::kOnHost}});
+  all.push_back({.name = "TiledMlp", .num_recomputed = 2, .memory = {.mlp_tile = 20}});
+  all.push_back({.name = "TiledMlpOnceABlockDropout",
+                 .num_recomputed = 3,
+                 .dropout = 0.25,
+                 .memory = {.dequantisation = Dequantisation::kOnceABlock, .mlp_tile = 20}});
+  all.push_back({.name = "EmbeddingOnTheHost", .embedding_on_host = true});
+  for (const int64_t num_streamed : {1, 2, 3}) {
+    all.push_back({.name = "Streamed" + std::to_string(num_streamed),
+                   .base = model::BaseFormat::kNf4DoubleQuant,
+                   .num_recomputed = 2,
+                   .num_streamed = num_streamed});
+  }
+  all.push_back({.name = "Everything",
+                 .compute = c10::kBFloat16,
+                 .num_recomputed = 2,
+                 .dropout = 0.1,
+                 .memory = {.dequantisation = Dequantisation::kOnceABlock,
+                            .checkpoints = Checkpoints::kOnHost,
+                            .mlp_tile = 40},
+                 .embedding_on_host = true,
+                 .num_streamed = 3});
+  all.push_back({.name = "Fp16", .compute = c10::kHalf, .num_recomputed = 1, .dropout = 0.25});
   all.push_back({.name = "SomeTargetsDropoutBf16",
                  .compute = c10::kBFloat16,
                  .dropout = 0.1,

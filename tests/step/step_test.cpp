@@ -50,7 +50,7 @@ TEST_P(StepSplit, RecomputationGivesTheSameBits) {
   compute_gradients(run.model, whole_, 7, {});
   const at::Tensor gradients = run.gradients().clone();
   for (const int64_t num_recomputed : {1, 2, 3}) {
-    compute_gradients(run.model, whole_, 7, {.num_recomputed = num_recomputed});
+    compute_gradients(run.model, whole_, 7, {.memory = {.num_recomputed = num_recomputed}});
     EXPECT_TRUE(run.gradients().equal(gradients)) << num_recomputed;
   }
 }
@@ -113,14 +113,14 @@ TEST_F(Step, ANonFiniteStepLeavesParametersAndMomentsAlone) {
   const double sound = parameters[3].item<double>();
   parameters[3] = std::numeric_limits<float>::infinity();
   const at::Tensor before = parameters.clone();
-  const at::Tensor first = run.optimizer.first_moment().clone();
-  const at::Tensor second = run.optimizer.second_moment().clone();
+  const at::Tensor first = run.optimizer.state()[0].tensor.clone();
+  const at::Tensor second = run.optimizer.state()[1].tensor.clone();
   const StepResult result =
       run_step(run.model, run.optimizer, whole_, {.index = 1, .learning_rate = 1e-3}, {});
   EXPECT_EQ(result.outcome, StepOutcome::kNotFinite);
   EXPECT_TRUE(parameters.equal(before));
-  EXPECT_TRUE(run.optimizer.first_moment().equal(first));
-  EXPECT_TRUE(run.optimizer.second_moment().equal(second));
+  EXPECT_TRUE(run.optimizer.state()[0].tensor.equal(first));
+  EXPECT_TRUE(run.optimizer.state()[1].tensor.equal(second));
   EXPECT_EQ(run.optimizer.num_updates(), 1);
   // The used gradient buffer does not spoil the next step.
   parameters[3] = sound;
@@ -134,7 +134,7 @@ TEST_F(Step, AStoppedStepLeavesParametersAndMomentsAlone) {
   TinyRun run(folder_, {});
   run_step(run.model, run.optimizer, whole_, {.learning_rate = 1e-3}, {});
   const at::Tensor before = run.parameters().clone();
-  const at::Tensor first = run.optimizer.first_moment().clone();
+  const at::Tensor first = run.optimizer.state()[0].tensor.clone();
   int asked = 0;
   StepOptions options;
   options.should_stop = [&] { return ++asked == 2; };
@@ -143,7 +143,7 @@ TEST_F(Step, AStoppedStepLeavesParametersAndMomentsAlone) {
   EXPECT_EQ(result.outcome, StepOutcome::kStopped);
   EXPECT_EQ(asked, 2) << "asked before every micro-batch";
   EXPECT_TRUE(run.parameters().equal(before));
-  EXPECT_TRUE(run.optimizer.first_moment().equal(first));
+  EXPECT_TRUE(run.optimizer.state()[0].tensor.equal(first));
   EXPECT_EQ(run.optimizer.num_updates(), 1);
 }
 
@@ -152,7 +152,7 @@ TEST_F(Step, AStepThatRunsOutOfMemoryCanBeRunAgain) {
   TinyRun run(folder_, {.dropout = 0.1});
   TinyRun unbroken(folder_, {.dropout = 0.1});
   const StepPosition position{.index = 4, .learning_rate = 1e-3};
-  const StepOptions options{.num_recomputed = 1};
+  const StepOptions options{.memory = {.num_recomputed = 1}};
   const int64_t peak = rung::testing::taken_by(memory::cpu_counter(), [&] {
                          run_step(unbroken.model, unbroken.optimizer, whole_, position, options);
                        }).peak;
@@ -183,7 +183,7 @@ TEST_F(Step, ClippingEqualsTorch) {
     EXPECT_NEAR(result.grad_norm, norm, 1e-6 * norm) << "the norm before clipping";
     const double factor = max_grad_norm > 0.0 ? std::min(1.0, max_grad_norm / (norm + 1e-6)) : 1.0;
     // The first moment after one update is 0.1 of the clipped gradient.
-    EXPECT_LE(relative_error(run.optimizer.first_moment(), gradients * (0.1 * factor)), 1e-6)
+    EXPECT_LE(relative_error(run.optimizer.state()[0].tensor, gradients * (0.1 * factor)), 1e-6)
         << max_grad_norm;
   }
 }

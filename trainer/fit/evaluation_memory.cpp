@@ -15,10 +15,8 @@ memory::Usage evaluation_memory(const EvaluationShape& shape) {
   model::Transformer model(shape.config, nullptr, options);
   if (shape.adapter) model.add_adapter(*shape.adapter);
   std::optional<step::Optimizer> optimizer;
-  if (shape.beside == Beside::kOptimizer) {
-    optimizer.emplace(model.adapter().parameters(), step::OptimizerOptions{});
-  }
-  model.loss(shape.batch);
+  if (shape.optimizer) optimizer.emplace(model.adapter().parameters(), *shape.optimizer);
+  model.loss(shape.batch, shape.mlp_tile);
   return counter.usage();
 }
 

@@ -7,18 +7,17 @@
 #include "format/model_config.h"
 #include "memory/counter.h"
 #include "model/transformer.h"
+#include "step/optimizer.h"
 
 namespace rung::fit {
-
-// What is in memory beside the model while it is evaluated.
-enum class Beside { kNothing, kOptimizer };
 
 struct EvaluationShape {
   format::ModelConfig config;
   model::ModelOptions model;  // its device is ignored, but for what it stands for
-  std::optional<model::AdapterOptions> adapter;  // absent: the base model alone
-  Beside beside = Beside::kNothing;
-  data::MicroBatch batch;  // the largest; token values are not looked at
+  std::optional<model::AdapterOptions> adapter;     // absent: the base model alone
+  std::optional<step::OptimizerOptions> optimizer;  // absent: nothing beside the model
+  data::MicroBatch batch;                           // the largest; token values are not looked at
+  int64_t mlp_tile = 0;                             // tokens that the MLPs take at a time; 0: all
 };
 
 // Peak of tensor bytes, from an empty process to the end of the batch.

@@ -2,6 +2,8 @@
 // rate is compared with.
 #pragma once
 
+#include <c10/core/ScalarType.h>
+
 #include <cstdint>
 
 #include "memory/device.h"

@@ -5,46 +5,51 @@
 #include "step/step.h"
 
 namespace rung::fit {
-memory::Usage step_memory(const StepShape& shape, int64_t num_recomputed) {
-  memory::Counter& counter = memory::meta_counter();
-  TORCH_CHECK(counter.usage().live == 0, "another meta run is under way");
-  counter.reset_peak();
-  model::ModelOptions options = shape.model;
-  options.device = c10::kMeta;
-  model::Transformer model(shape.config, nullptr, options);
-  model.add_adapter(shape.adapter);
-  step::Optimizer optimizer(model.adapter().parameters(), {});
-  step::run_step(model, optimizer, shape.batch, {},
-                 {.num_recomputed = num_recomputed, .dequantisation = shape.dequantisation});
-  return counter.usage();
-}
+namespace {
 
-CudaMemory cuda_step_memory(const StepShape& shape, int64_t num_recomputed,
-                            const memory::CachingOptions& options) {
-  return observe_cuda([&] { return step_memory(shape, num_recomputed); }, options);
-}
+// A run's model, adapter and optimizer on the meta device, from an empty count on.
+struct MetaRun {
+  explicit MetaRun(const StepShape& shape)
+      : model(make_model(shape)), optimizer(model.adapter().parameters(), shape.optimizer) {}
 
-int64_t step_peak(const StepShape& shape, int64_t num_recomputed) {
-  return device_peak(shape.model.stands_for, [&] { return step_memory(shape, num_recomputed); });
-}
-
-std::optional<int64_t> choose_num_recomputed(const StepShape& shape, int64_t limit) {
-  const auto fits = [&](int64_t num_recomputed) {
-    return step_peak(shape, num_recomputed) <= limit;
-  };
-  int64_t high = shape.config.num_layers;
-  if (!fits(high)) return std::nullopt;
-  // The peak falls as blocks are recomputed, so the boundary can be bisected.
-  int64_t low = 0;
-  while (low < high) {
-    const int64_t middle = (low + high) / 2;
-    if (fits(middle)) {
-      high = middle;
-    } else {
-      low = middle + 1;
-    }
+  static model::Transformer make_model(const StepShape& shape) {
+    memory::Counter& counter = memory::meta_counter();
+    TORCH_CHECK(counter.usage().live == 0, "another meta run is under way");
+    counter.reset_peak();
+    model::ModelOptions options = shape.model;
+    options.device = c10::kMeta;
+    model::Transformer model(shape.config, nullptr, options);
+    model.add_adapter(shape.adapter);
+    return model;
   }
-  return low;
+
+  model::Transformer model;
+  step::Optimizer optimizer;
+};
+
+}  // namespace
+
+memory::Usage resident_memory(const StepShape& shape) {
+  const MetaRun run(shape);
+  return memory::meta_counter().usage();
+}
+
+memory::Usage step_memory(const StepShape& shape) {
+  MetaRun run(shape);
+  step::run_step(run.model, run.optimizer, shape.batch, {}, {.memory = shape.memory});
+  return memory::meta_counter().usage();
+}
+
+CudaMemory cuda_step_memory(const StepShape& shape, const memory::CachingOptions& options) {
+  return observe_cuda([&] { return step_memory(shape); }, options);
+}
+
+int64_t resident_peak(const StepShape& shape) {
+  return device_peak(shape.model.stands_for, [&] { return resident_memory(shape); });
+}
+
+int64_t step_peak(const StepShape& shape) {
+  return device_peak(shape.model.stands_for, [&] { return step_memory(shape); });
 }
 
 }  // namespace rung::fit

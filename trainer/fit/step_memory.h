@@ -5,13 +5,13 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 
 #include "data/loader.h"
 #include "fit/device_peak.h"
 #include "format/model_config.h"
 #include "memory/counter.h"
 #include "model/transformer.h"
+#include "step/optimizer.h"
 
 namespace rung::fit {
 
@@ -19,25 +19,30 @@ struct StepShape {
   format::ModelConfig config;
   model::ModelOptions model;  // its device is ignored, but for what it stands for
   model::AdapterOptions adapter;
+  step::OptimizerOptions optimizer;
   data::StepBatch batch;  // the largest step; token values are not looked at
-  model::Dequantisation dequantisation = model::Dequantisation::kEachProduct;
+  // Rows of `batch` stand for documents of any length up to theirs (packing), so that a part may be
+  // larger than its share by one document.
+  bool is_packed = false;
+  model::MemorySettings memory;
 };
 
-// Peak of tensor bytes, from an empty process to the end of the step, with the first num_recomputed
-// blocks recomputed.
-memory::Usage step_memory(const StepShape& shape, int64_t num_recomputed);
+// Peak of tensor bytes, from an empty process to the end of the step.
+memory::Usage step_memory(const StepShape& shape);
+
+// What a run holds before and between its steps: weights, adapter, gradients, moments. The batch is
+// not looked at.
+memory::Usage resident_memory(const StepShape& shape);
 
 // The same for a CUDA device: caching.reserved_peak is what the process takes for tensors, and
 // caching.num_failures > 0 says that they do not fit in options.limit. The CUDA context, kernels
 // and the libraries' own memory are not in it.
-CudaMemory cuda_step_memory(const StepShape& shape, int64_t num_recomputed,
-                            const memory::CachingOptions& options);
+CudaMemory cuda_step_memory(const StepShape& shape, const memory::CachingOptions& options);
+
+// What resident_memory takes of the device that the model stands for.
+int64_t resident_peak(const StepShape& shape);
 
 // What the step takes of the device that the model stands for (device_peak).
-int64_t step_peak(const StepShape& shape, int64_t num_recomputed);
-
-// The smallest number of recomputed blocks whose step stays within `limit` bytes; nothing where not
-// even recomputing all of them does.
-std::optional<int64_t> choose_num_recomputed(const StepShape& shape, int64_t limit);
+int64_t step_peak(const StepShape& shape);
 
 }  // namespace rung::fit

@@ -1,0 +1,131 @@
+#include "fit/choose.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "tests/support/counting.h"
+#include "tests/support/tiny_transformer.h"
+
+namespace rung::fit {
+namespace {
+
+using model::Dequantisation;
+using rung::testing::TinyFolder;
+
+constexpr int64_t kLayers = 6;
+
+nlohmann::json deep_config() {
+  nlohmann::json config = rung::testing::tiny_llama();
+  config["num_hidden_layers"] = kLayers;
+  return config;
+}
+
+std::vector<std::string> all_linears() {
+  std::vector<std::string> modules;
+  for (int64_t layer = 0; layer < kLayers; ++layer) {
+    for (const char* name : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                             "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}) {
+      modules.push_back("model.layers." + std::to_string(layer) + "." + name);
+    }
+  }
+  return modules;
+}
+
+class Choose : public ::testing::Test {
+ protected:
+  Choose() {
+    const auto examples = rung::testing::random_examples(std::vector<int64_t>{100, 60, 90, 5}, 3);
+    shape_ = {.config = folder_.config(),
+              .model = {.base = model::BaseFormat::kNf4, .max_positions = 128},
+              .adapter = {.r = 4, .modules = all_linears()},
+              .batch = rung::testing::step_batch(examples, {{0, 1, 2, 3}})};
+    bounds_ = {.num_blocks = kLayers,
+               .most_recomputed = kLayers,
+               .is_quantized = true,
+               .num_documents = 4,
+               .num_tokens = 255,
+               .mlp_tile = 32};
+    start_.memory.dequantisation = Dequantisation::kOnceABlock;
+  }
+
+  // The rungs from the start on, with their peaks.
+  std::vector<Choice> all() const {
+    std::vector<Choice> rungs = {{start_, peak_with(shape_, start_), true}};
+    while (const auto next = next_rung(rungs.back().settings, bounds_)) {
+      rungs.push_back({*next, peak_with(shape_, *next), true});
+    }
+    return rungs;
+  }
+
+  TinyFolder folder_{deep_config()};
+  StepShape shape_;
+  LadderBounds bounds_;
+  StepSettings start_;
+};
+
+// Between two rungs that differ in recomputed blocks no more are recomputed than it takes.
+TEST_F(Choose, TakesTheFirstThatFits) {
+  const std::vector<Choice> rungs = all();
+  ASSERT_GT(rungs.size(), 6u);
+  for (const Choice& rung : rungs) {
+    for (const int64_t limit : {rung.peak - 1, rung.peak, rung.peak + 1}) {
+      if (limit < rungs.back().peak) continue;
+      size_t first = 0;
+      while (rungs[first].peak > limit) ++first;
+      StepSettings expected = rungs[first].settings;
+      for (int64_t n = start_.memory.num_recomputed;
+           n <= rungs[first].settings.memory.num_recomputed; ++n) {
+        expected.memory.num_recomputed = n;
+        if (peak_with(shape_, expected) <= limit) break;
+      }
+      const Choice chosen = choose_rung(shape_, start_, bounds_, limit);
+      ASSERT_TRUE(chosen.fits);
+      EXPECT_EQ(describe(chosen.settings, bounds_), describe(expected, bounds_)) << limit;
+      EXPECT_EQ(chosen.peak, peak_with(shape_, expected));
+      EXPECT_LE(chosen.peak, limit);
+    }
+  }
+}
+
+TEST_F(Choose, SaysThatNothingFits) {
+  const Choice last = all().back();
+  const Choice chosen = choose_rung(shape_, start_, bounds_, 1000);
+  EXPECT_FALSE(chosen.fits);
+  EXPECT_EQ(chosen.settings, last.settings);
+  EXPECT_EQ(chosen.peak, last.peak);
+}
+
+TEST_F(Choose, ThePeakIsThatOfTheLargestPart) {
+  StepSettings split = start_;
+  split.split = 4;
+  StepShape alone = shape_;
+  const auto examples = rung::testing::random_examples(std::vector<int64_t>{100}, 3);
+  alone.batch = rung::testing::step_batch(examples, {{0}});
+  alone.memory = start_.memory;
+  // The examples differ in what is learnt of them, which sizes the head's tensors.
+  EXPECT_NEAR(static_cast<double>(peak_with(shape_, split)), static_cast<double>(step_peak(alone)),
+              0.02 * static_cast<double>(step_peak(alone)));
+}
+
+TEST_F(Choose, StreamsAsFewBlocksAsItTakes) {
+  StepSettings settings = start_;
+  settings.memory.num_recomputed = kLayers;
+  std::vector<int64_t> peaks;
+  for (int64_t n = 0; n <= kLayers; ++n) {
+    shape_.model.num_streamed = n;
+    peaks.push_back(peak_with(shape_, settings));
+    if (n > 2) EXPECT_LT(peaks.back(), peaks[static_cast<size_t>(n - 1)]) << n;
+  }
+  EXPECT_LT(peaks.back(), peaks.front());
+  for (const int64_t limit : peaks) {
+    int64_t fewest = 0;
+    while (peaks[static_cast<size_t>(fewest)] > limit) ++fewest;
+    EXPECT_EQ(choose_num_streamed(shape_, settings, limit), fewest) << limit;
+  }
+}
+
+}  // namespace
+}  // namespace rung::fit

@@ -1,0 +1,98 @@
+#include "data/split.h"
+
+#include <algorithm>
+#include <cassert>
+#include <functional>
+#include <numeric>
+#include <utility>
+
+namespace rung::data {
+namespace {
+
+int64_t length_of(const MicroBatch& batch, int64_t document) {
+  const auto i = static_cast<size_t>(document);
+  return batch.cu_seqlens[i + 1] - batch.cu_seqlens[i];
+}
+
+// Documents by length, longest first; equal ones in their order.
+std::vector<int64_t> by_length(const MicroBatch& batch) {
+  std::vector<int64_t> order(batch.documents.size());
+  std::iota(order.begin(), order.end(), int64_t{0});
+  std::ranges::stable_sort(order, std::ranges::greater{},
+                           [&](int64_t i) { return length_of(batch, i); });
+  return order;
+}
+
+// `order` cut where a part would have more than `capacity` tokens.
+std::vector<std::vector<int64_t>> cut(const MicroBatch& batch, const std::vector<int64_t>& order,
+                                      int64_t capacity) {
+  std::vector<std::vector<int64_t>> parts;
+  int64_t tokens = capacity;
+  for (const int64_t document : order) {
+    const int64_t length = length_of(batch, document);
+    if (parts.empty() || tokens + length > capacity) {
+      parts.emplace_back();
+      tokens = 0;
+    }
+    parts.back().push_back(document);
+    tokens += length;
+  }
+  return parts;
+}
+
+// The smallest capacity with which `parts` are enough.
+int64_t smallest_capacity(const MicroBatch& batch, const std::vector<int64_t>& order,
+                          int64_t parts) {
+  int64_t low = length_of(batch, order.front());
+  int64_t high = batch.num_tokens();
+  while (low < high) {
+    const int64_t middle = (low + high) / 2;
+    if (std::ssize(cut(batch, order, middle)) <= parts) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return low;
+}
+
+MicroBatch documents_of(const MicroBatch& batch, const std::vector<int64_t>& documents) {
+  MicroBatch part{.cu_seqlens = {0}};
+  for (const int64_t document : documents) {
+    const auto append = [&](auto& to, const auto& from) {
+      const int64_t begin = batch.cu_seqlens[static_cast<size_t>(document)];
+      to.insert(to.end(), from.begin() + begin, from.begin() + begin + length_of(batch, document));
+    };
+    append(part.input_ids, batch.input_ids);
+    append(part.targets, batch.targets);
+    append(part.positions, batch.positions);
+    part.cu_seqlens.push_back(static_cast<int32_t>(part.input_ids.size()));
+    part.documents.push_back(batch.documents[static_cast<size_t>(document)]);
+  }
+  return part;
+}
+
+}  // namespace
+
+std::vector<MicroBatch> split_micro_batch(const MicroBatch& batch, int64_t parts) {
+  assert(parts >= 1);
+  if (parts == 1 || batch.documents.size() < 2) return {batch};
+  const std::vector<int64_t> order = by_length(batch);
+  std::vector<MicroBatch> result;
+  for (const auto& documents : cut(batch, order, smallest_capacity(batch, order, parts))) {
+    result.push_back(documents_of(batch, documents));
+  }
+  return result;
+}
+
+StepBatch split_step(const StepBatch& batch, int64_t parts) {
+  StepBatch result{.micro_batches = {}, .epoch = batch.epoch};
+  for (const MicroBatch& whole : batch.micro_batches) {
+    for (MicroBatch& part : split_micro_batch(whole, parts)) {
+      result.micro_batches.push_back(std::move(part));
+    }
+  }
+  return result;
+}
+
+}  // namespace rung::data

@@ -1,0 +1,87 @@
+#include "fit/ladder.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <vector>
+
+namespace rung::fit {
+namespace {
+
+using model::Checkpoints;
+using model::Dequantisation;
+
+constexpr int64_t kTokensOfAFullPart = 1024;  // fewer, and products run below their full speed
+constexpr int64_t kLeastHeadChunk = 4 << 20;  // bytes
+
+int64_t quarter(int64_t num_blocks) { return std::max<int64_t>(1, (num_blocks + 3) / 4); }
+
+StepSettings with_split(StepSettings settings, const LadderBounds& bounds) {
+  settings.split = std::min(2 * settings.split, bounds.num_documents);
+  return settings;
+}
+
+}  // namespace
+
+std::optional<StepSettings> next_rung(const StepSettings& settings, const LadderBounds& bounds) {
+  const bool can_split = settings.split < bounds.num_documents;
+  StepSettings next = settings;
+  model::MemorySettings& memory = next.memory;
+  if (can_split && bounds.num_tokens / (2 * settings.split) >= kTokensOfAFullPart) {
+    return with_split(settings, bounds);
+  }
+  if (memory.num_recomputed < bounds.most_recomputed) {
+    memory.num_recomputed =
+        std::min(memory.num_recomputed + quarter(bounds.num_blocks), bounds.most_recomputed);
+    return next;
+  }
+  const bool recomputes = memory.num_recomputed > 0;
+  if (recomputes && bounds.is_quantized && memory.dequantisation == Dequantisation::kOnceABlock) {
+    memory.dequantisation = Dequantisation::kEachProduct;
+    return next;
+  }
+  if (bounds.num_blocks > 0 && memory.head_chunk_bytes > kLeastHeadChunk) {
+    memory.head_chunk_bytes = std::max(memory.head_chunk_bytes / 4, kLeastHeadChunk);
+    return next;
+  }
+  if (recomputes && bounds.has_own_memory && memory.checkpoints == Checkpoints::kOnDevice) {
+    memory.checkpoints = Checkpoints::kOnHost;
+    return next;
+  }
+  if (recomputes && memory.mlp_tile == 0 && bounds.mlp_tile > 0 &&
+      bounds.mlp_tile < bounds.num_tokens / settings.split) {
+    memory.mlp_tile = bounds.mlp_tile;
+    return next;
+  }
+  if (can_split) return with_split(settings, bounds);
+  return std::nullopt;
+}
+
+std::string describe(const StepSettings& settings, const LadderBounds& bounds) {
+  const model::MemorySettings& memory = settings.memory;
+  std::vector<std::string> parts;
+  if (settings.split > 1) {
+    parts.push_back(fmt::format("micro-batches in {} parts", settings.split));
+  }
+  if (bounds.num_blocks > 0) {
+    parts.push_back(
+        fmt::format("{} of {} blocks recomputed", memory.num_recomputed, bounds.num_blocks));
+  }
+  if (bounds.is_quantized && memory.num_recomputed > 0 &&
+      memory.dequantisation == Dequantisation::kEachProduct) {
+    parts.push_back("weights dequantised one at a time");
+  }
+  if (memory.head_chunk_bytes < model::MemorySettings{}.head_chunk_bytes) {
+    parts.push_back(fmt::format("logits in chunks of {} MiB", memory.head_chunk_bytes >> 20));
+  }
+  if (memory.checkpoints == Checkpoints::kOnHost && memory.num_recomputed > 0) {
+    parts.push_back("block inputs on the host");
+  }
+  if (memory.mlp_tile > 0) {
+    parts.push_back(fmt::format("MLPs in tiles of {} tokens", memory.mlp_tile));
+  }
+  return parts.empty() ? "as it is" : fmt::format("{}", fmt::join(parts, ", "));
+}
+
+}  // namespace rung::fit
