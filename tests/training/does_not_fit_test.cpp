@@ -30,6 +30,7 @@ class MemoryAdvice : public ::testing::Test {
     config_.sequence_len = 128;
     config_.micro_batch_size = 8;
     config_.lora_r = 8;
+    config_.fit = "off";  // which leaves splitting to the advice
     for (int i = 0; i < 16; ++i) {
       examples_.emplace_back().input_ids.assign(128, 1);
       examples_.back().labels = examples_.back().input_ids;
@@ -74,7 +75,7 @@ TEST_F(MemoryAdvice, NamesWhatAChangeTakes) {
 
 TEST_F(MemoryAdvice, TheLargestSavingComesFirst) {
   const std::string text = advice(least_peak() - 1);
-  ASSERT_TRUE(text.starts_with("it fits with micro_batch_size: 1")) << text;
+  ASSERT_TRUE(text.starts_with("it fits with fit: auto")) << text;
   EXPECT_LT(text.find("sequence_len: 64"), text.find("lora_r: 4")) << text;
 }
 
@@ -87,6 +88,14 @@ TEST_F(MemoryAdvice, LeavesOutWhatCannotHelp) {
   for (const char* words : {"micro_batch_size", "qlora", "double_quant", "bf16", "checkpointing"}) {
     EXPECT_EQ(text.find(words), std::string::npos) << text;
   }
+  EXPECT_NE(text.find("sequence_len: 64"), std::string::npos) << text;
+}
+
+// Micro-batches are split already.
+TEST_F(MemoryAdvice, LeavesOutWhatTheLadderDoes) {
+  config_.fit = "auto";
+  const std::string text = advice(least_peak() / 8);
+  EXPECT_EQ(text.find("micro_batch_size"), std::string::npos) << text;
   EXPECT_NE(text.find("sequence_len: 64"), std::string::npos) << text;
 }
 

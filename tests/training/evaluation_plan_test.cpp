@@ -25,8 +25,12 @@ class PlanEvaluation : public ::testing::Test {
   }
 
   EvaluationPlan plan(int64_t limit) const {
-    return plan_evaluation(
-        {.config = config_, .model = folder_.config(), .examples = examples_, .limit = limit});
+    return plan_evaluation({.config = config_,
+                            .model = folder_.config(),
+                            .options = options_,
+                            .adapter = {},
+                            .examples = examples_,
+                            .limit = limit});
   }
   // Of the largest batch of so many examples.
   int64_t peak(int64_t batch_size) const {
@@ -34,6 +38,8 @@ class PlanEvaluation : public ::testing::Test {
     config.eval_batch_size = batch_size;
     return plan_evaluation({.config = config,
                             .model = folder_.config(),
+                            .options = options_,
+                            .adapter = {},
                             .examples = examples_,
                             .limit = int64_t{1} << 40})
         .peak;
@@ -41,6 +47,7 @@ class PlanEvaluation : public ::testing::Test {
 
   static constexpr int64_t kUnlimited = int64_t{1} << 40;
   RunConfig config_;
+  model::ModelOptions options_{.base = model::BaseFormat::kDense, .max_positions = 128};
   TinyFolder folder_{rung::testing::tiny_llama()};
   std::vector<data::Example> examples_ = rung::testing::random_examples(
       std::vector<int64_t>{5, 120, 7, 90, 60, 100, 12, 80, 33, 41}, 3);

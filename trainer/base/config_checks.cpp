@@ -16,6 +16,7 @@ class Checker {
     settle_four_bit();
     check_adapter();
     check_template();
+    check_memory();
     check_evaluation();
     check_schedule();
     if (config_.save_total_limit < 2) {
@@ -59,6 +60,21 @@ class Checker {
     if (!config_.lora_model_dir.empty() && config_.init_lora_weights != InitLora::kKaiming) {
       refuse("init_lora_weights", "init_lora_weights contradicts lora_model_dir",
              "an adapter that is loaded has its weights already");
+    }
+  }
+
+  void check_memory() {
+    if (config_.layer_offloading && !config_.load_in_4bit) {
+      refuse("layer_offloading", "layer_offloading streams 4-bit weights only",
+             "set adapter: qlora");
+    }
+    const bool none_recomputed = config_.gradient_checkpointing.mode == Recompute::Mode::kNone;
+    for (const auto& [key, is_on] :
+         {std::pair("activation_offloading", config_.activation_offloading),
+          std::pair("tiled_mlp", config_.tiled_mlp)}) {
+      if (!is_on || !none_recomputed) continue;
+      refuse(key, std::string(key) + " contradicts gradient_checkpointing: false",
+             "it works on recomputed blocks: set gradient_checkpointing: true or auto");
     }
   }
 

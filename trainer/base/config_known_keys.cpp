@@ -8,6 +8,7 @@ constexpr PairAlias kRunPairs[] = {
     {"bf16", "full", "compute_dtype", "bf16"},
     {"bf16", "auto", "compute_dtype", "auto"},
     {"bf16", "false", "compute_dtype", "fp32"},
+    {"fp16", "true", "compute_dtype", "fp16"},
     {"fp16", "false", "", ""},
     {"load_in_8bit", "false", "", ""},
     {"quantization_bit", "4", "load_in_4bit", "true"},  // LLaMA-Factory
@@ -44,22 +45,15 @@ constexpr UnbuiltKey kRunUnbuilt[] = {
     {"loraplus_lr_ratio"},
     {"rank_pattern"},
     {"alpha_pattern"},
-    {"activation_offloading"},
-    {"embedding_offloading"},
-    {"layer_offloading"},
-    {"tiled_mlp"},
-    {"fit", "off"},
     {"deterministic", "", "on the CPU every run is deterministic"},
     {"early_stopping_patience"},
     {"load_best_model_at_end"},
     {"report_to", "none", "metrics.jsonl in output_dir has every step"},
     {"resume_from_checkpoint", "", "use --resume DIR"},
     {"max_time"},
-    {"max_oom_recoveries"},
     // other tools'
     {"peft_use_dora"},
     {"lora_dora"},
-    {"enable_activation_offloading"},
     {"modules_to_save"},
     {"additional_target"},
     {"neftune_noise_alpha"},
@@ -93,8 +87,8 @@ constexpr UnbuiltKey kRunUnbuilt[] = {
     {"adapters"},
     {"use_cpu", "", "set device: cpu"},
 };
-constexpr size_t kNumOwnUnbuilt = 17;
-static_assert(kRunUnbuilt[kNumOwnUnbuilt - 1].key == "max_oom_recoveries");
+constexpr size_t kNumOwnUnbuilt = 11;
+static_assert(kRunUnbuilt[kNumOwnUnbuilt - 1].key == "max_time");
 
 constexpr IdleKey kRunIdle[] = {
     {"flash_attention", "attention never builds the score matrix"},

@@ -13,8 +13,10 @@ namespace {
 
 constexpr EnumName<AdapterKind> kAdapterKinds[] = {{AdapterKind::kLora, "lora"},
                                                    {AdapterKind::kQlora, "qlora"}};
-constexpr EnumName<ComputeDtype> kComputeDtypes[] = {
-    {ComputeDtype::kAuto, "auto"}, {ComputeDtype::kBf16, "bf16"}, {ComputeDtype::kFp32, "fp32"}};
+constexpr EnumName<ComputeDtype> kComputeDtypes[] = {{ComputeDtype::kAuto, "auto"},
+                                                     {ComputeDtype::kBf16, "bf16"},
+                                                     {ComputeDtype::kFp16, "fp16"},
+                                                     {ComputeDtype::kFp32, "fp32"}};
 constexpr EnumName<ExcessLength> kExcessLengths[] = {{ExcessLength::kDrop, "drop"},
                                                      {ExcessLength::kTruncate, "truncate"},
                                                      {ExcessLength::kRaise, "raise"}};

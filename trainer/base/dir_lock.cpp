@@ -61,7 +61,9 @@ bool is_still_named(const FileDescriptor& file, const fs::path& path) {
 
 // The lock file, made where it is missing, locked.
 FileDescriptor lock_file_of(const fs::path& path) {
-  while (true) {
+  // Others that end at the same time take file and folder away: a few times, not for ever.
+  constexpr int kMostAttempts = 1000;
+  for (int attempt = 0; attempt < kMostAttempts; ++attempt) {
     make_parent(path);
     FileDescriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
     if (!file.is_open() && errno == ENOENT) continue;  // its folder went away meanwhile
@@ -72,6 +74,10 @@ FileDescriptor lock_file_of(const fs::path& path) {
     }
     if (is_still_named(file, path)) return file;
   }
+  throw Error(ExitCode::kConfig, {.what = "the folder cannot be locked",
+                                  .got = "a lock file that goes away each time",
+                                  .hint = "remove it, if it is a link",
+                                  .where = path.string()});
 }
 
 }  // namespace

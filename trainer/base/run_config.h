@@ -15,7 +15,7 @@
 namespace rung {
 
 enum class AdapterKind { kLora, kQlora };
-enum class ComputeDtype { kAuto, kBf16, kFp32 };
+enum class ComputeDtype { kAuto, kBf16, kFp16, kFp32 };
 enum class ExcessLength { kDrop, kTruncate, kRaise };
 enum class LrScheduler { kCosine, kLinear, kConstant };
 enum class DatasetType { kChatTemplate, kAlpaca, kCompletion, kInputOutput, kTokenized };
@@ -98,6 +98,11 @@ struct RunConfig {
   // memory and device
   ComputeDtype compute_dtype = ComputeDtype::kAuto;
   Recompute gradient_checkpointing;
+  std::string fit = "auto";  // or "off"
+  bool activation_offloading = false;
+  bool embedding_offloading = false;
+  bool layer_offloading = false;
+  bool tiled_mlp = false;
   int64_t memory_limit = 0;        // bytes; 0 = what the machine or its cgroup has left
   std::string memory_limit_place;  // no key: where the limit was set, "file:line", for messages
   std::string device = "auto";
@@ -108,6 +113,7 @@ struct RunConfig {
   int64_t save_steps = 0;  // 0 = at the end only
   int64_t save_total_limit = 2;
   int64_t logging_steps = 1;
+  int64_t max_oom_recoveries = 20;  // of one process
   int64_t max_skipped_steps = 5;  // non-finite steps in a row before the run stops with exit code 5
   std::filesystem::path output_dir;
   uint64_t seed = 42;

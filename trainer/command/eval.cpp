@@ -34,18 +34,28 @@ training::Evaluation evaluate(const RunConfig& config, const training::BaseModel
                               const std::optional<format::AdapterFolder>& adapter, int64_t limit) {
   const format::ModelConfig& model_config = base.folder.config();
   const std::vector<data::Example> examples = evaluation_examples(config, base);
-  training::EvaluationRequest request{
-      .config = config, .model = model_config, .examples = examples, .limit = limit};
+  model::ModelOptions options = training::model_options(config, model_config);
+  if (config.layer_offloading) options.num_streamed = model_config.num_layers;
+  const int64_t mlp_tile = config.tiled_mlp ? training::mlp_tile(model_config) : 0;
+  training::EvaluationRequest request{.config = config,
+                                      .model = model_config,
+                                      .options = options,
+                                      .adapter = {},
+                                      .examples = examples,
+                                      .mlp_tile = mlp_tile,
+                                      .limit = limit};
   if (adapter) request.adapter = training::saved_adapter_options(*adapter);
   const training::EvaluationPlan plan = training::plan_evaluation(request);
   if (const auto note = plan.note()) print_notes({*note});
 
-  model::Transformer model(model_config, &base.folder,
-                           training::model_options(config, model_config));
+  model::Transformer model(model_config, &base.folder, options);
   if (adapter) training::attach_saved_adapter(model, *adapter);
   // Instead of dequantising them in every batch, where that does not cost the batch its room.
-  if (plan.peak + model.resident_bytes() <= limit) model.make_weights_resident();
-  return training::evaluate(model, examples, plan.batch_size);
+  if (options.num_streamed == 0 && plan.peak + model.resident_bytes() <= limit) {
+    model.make_weights_resident();
+  }
+  fit::StepSettings settings{.memory = {.mlp_tile = mlp_tile}};
+  return training::evaluate(model, examples, {.batch_size = plan.batch_size}, settings);
 }
 
 }  // namespace

@@ -21,6 +21,11 @@ namespace {
 
 constexpr size_t kMaxChatBytes = size_t{64} << 20;
 
+ComputeDtype dtype_of(std::string_view name) {
+  if (name == "fp32") return ComputeDtype::kFp32;
+  return name == "fp16" ? ComputeDtype::kFp16 : ComputeDtype::kBf16;
+}
+
 // One prompt, and what its answer is compared with where the file says (a chat that ends in an
 // assistant message).
 struct Prompt {
@@ -129,8 +134,8 @@ std::optional<GenerateOptions> parse_options(int argc, char** argv) {
       "temperature", "0 = greedy", cxxopts::value<double>()->default_value("0"), "T")(
       "top-p", "", cxxopts::value<double>()->default_value("1"), "P")(
       "seed", "", cxxopts::value<uint64_t>()->default_value("42"), "S")(
-      "dtype", "compute dtype", cxxopts::value<std::string>()->default_value("bf16"), "bf16|fp32")(
-      "json", "one JSON object an answer");
+      "dtype", "compute dtype", cxxopts::value<std::string>()->default_value("bf16"),
+      "bf16|fp16|fp32")("json", "one JSON object an answer");
   add_base_option(parser);
   parser.parse_positional({"model"});
   const auto parsed = parse_arguments(parser, argc, argv);
@@ -140,9 +145,7 @@ std::optional<GenerateOptions> parse_options(int argc, char** argv) {
   const model::BaseFormat base = base_format(*parsed);
   options.run.load_in_4bit = base != model::BaseFormat::kDense;
   options.run.bnb_4bit_use_double_quant = base == model::BaseFormat::kNf4DoubleQuant;
-  options.run.compute_dtype = choice(*parsed, "dtype", {"bf16", "fp32"}) == "fp32"
-                                  ? ComputeDtype::kFp32
-                                  : ComputeDtype::kBf16;
+  options.run.compute_dtype = dtype_of(choice(*parsed, "dtype", {"bf16", "fp16", "fp32"}));
   if (parsed->count("adapter") > 0) options.adapter = (*parsed)["adapter"].as<std::string>();
   options.prompts = prompts_of(*parsed);
   options.raw = parsed->count("raw") > 0;

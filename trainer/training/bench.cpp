@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/units.h"
+#include "data/split.h"
 #include "step/step.h"
 
 namespace rung::training {
@@ -36,7 +37,7 @@ class StepTimer {
       : setup_(setup),
         log_(log),
         model_(model),
-        optimizer_(model.adapter().parameters(), {}),
+        optimizer_(model.adapter().parameters(), optimizer_options(setup.config)),
         loader_(setup.examples, loader_options(setup.config)) {}
 
   // Warms up, then takes num_steps steps (0: by time); fills in what they tell.
@@ -56,8 +57,8 @@ class StepTimer {
     }
     result.loss = loss_;
     result.tokens = batch_.num_tokens();
-    result.flops =
-        fit::step_flops(setup_.model, setup_.adapter.options, batch_, setup_.plan.num_recomputed);
+    result.flops = fit::step_flops(setup_.model, setup_.adapter.options, batch_,
+                                   setup_.plan.settings.memory.num_recomputed);
   }
 
  private:
@@ -67,9 +68,9 @@ class StepTimer {
     setup_.machine.device.synchronize();
     const auto start = Clock::now();
     const step::StepResult done =
-        step::run_step(model_, optimizer_, batch_,
+        step::run_step(model_, optimizer_, data::split_step(batch_, setup_.plan.settings.split),
                        {.index = num_taken_, .learning_rate = setup_.config.learning_rate},
-                       step_options(setup_.config, setup_.plan));
+                       step_options(setup_.config, setup_.plan.settings));
     setup_.machine.device.synchronize();
     const double seconds = seconds_since(start);
     if (done.outcome != step::StepOutcome::kUpdated) {
@@ -110,7 +111,7 @@ BenchResult describe(const BenchSetup& setup) {
           .device = device.name(),
           .num_threads = at::get_num_threads(),
           .num_blocks = setup.model.num_layers,
-          .num_recomputed = setup.plan.num_recomputed,
+          .num_recomputed = setup.plan.settings.memory.num_recomputed,
           .num_weights = num_weights(setup.model),
           .memory = {.limit = setup.machine.limit, .planned_peak = setup.plan.train_peak}};
 }

@@ -58,13 +58,13 @@ BenchSetup set_up_bench(const BenchRequest& request) {
                          .adapter = setup.adapter.options,
                          .examples = setup.examples,
                          .validation = {},
-                         .memory_limit = setup.machine.tensor_limit()});
+                         .memory_limit = setup.machine.tensor_limit(),
+                         .device = device_of(setup.config).type()});
   return setup;
 }
 
 model::Transformer load_bench_model(const BenchSetup& setup) {
-  model::Transformer model(setup.model, weights_of(setup),
-                           model_options(setup.config, setup.model));
+  model::Transformer model(setup.model, weights_of(setup), setup.plan.model);
   attach_adapter(model, setup.adapter, setup.config);
   return model;
 }

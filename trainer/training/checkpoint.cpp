@@ -42,32 +42,68 @@ std::span<std::byte> slice_bytes(const at::Tensor& flat, const MomentSlice& slic
   return {begin, static_cast<size_t>(slice.length()) * sizeof(float)};
 }
 
+// Parameter by parameter in a buffer as long as the adapter; otherwise as a whole.
+bool is_by_parameter(const step::Optimizer::StateTensor& state, const model::Adapter& adapter) {
+  return state.tensor.scalar_type() == c10::kFloat &&
+         state.tensor.numel() == adapter.parameters().numel();
+}
+
+format::DType stored_dtype(const at::Tensor& tensor) {
+  return tensor.scalar_type() == c10::kByte ? format::DType::kU8 : format::DType::kF32;
+}
+
+std::span<std::byte> bytes_of(const at::Tensor& tensor) {
+  return {static_cast<std::byte*>(tensor.mutable_data_ptr()), tensor.nbytes()};
+}
+
 void write_moments(const fs::path& path, const model::Adapter& adapter,
                    const step::Optimizer& optimizer) {
-  const at::Tensor first = optimizer.first_moment().cpu();
-  const at::Tensor second = optimizer.second_moment().cpu();
+  std::vector<at::Tensor> on_host;  // holds what `tensors` points to
   std::vector<format::TensorToWrite> tensors;
-  for (const MomentSlice& slice : moment_slices(adapter)) {
-    tensors.push_back({.name = "first_moment." + slice.name,
-                       .shape = slice.shape,
-                       .data = slice_bytes(first, slice)});
-    tensors.push_back({.name = "second_moment." + slice.name,
-                       .shape = slice.shape,
-                       .data = slice_bytes(second, slice)});
+  for (const step::Optimizer::StateTensor& state : optimizer.state()) {
+    on_host.push_back(state.tensor.cpu());
+    const at::Tensor& host = on_host.back();
+    if (!is_by_parameter(state, adapter)) {
+      tensors.push_back({.name = state.name,
+                         .dtype = stored_dtype(host),
+                         .shape = host.sizes().vec(),
+                         .data = bytes_of(host)});
+      continue;
+    }
+    for (const MomentSlice& slice : moment_slices(adapter)) {
+      tensors.push_back({.name = state.name + "." + slice.name,
+                         .shape = slice.shape,
+                         .data = slice_bytes(host, slice)});
+    }
   }
   format::write_safetensors(path, std::move(tensors), {});
 }
 
 Json to_json(const TrainerState& state) {
-  return {{"step", state.step},
-          {"num_updates", state.num_updates},
-          {"skipped_steps", state.skipped_steps},
-          {"skipped_in_a_row", state.skipped_in_a_row},
-          {"evaluated_step", state.evaluated_step},
-          {"epoch", state.loader.epoch},
-          {"step_in_epoch", state.loader.step_in_epoch},
-          {"tokens_total", state.tokens_total},
-          {"elapsed_seconds", state.elapsed_seconds}};
+  Json json{{"step", state.step},
+            {"num_updates", state.num_updates},
+            {"skipped_steps", state.skipped_steps},
+            {"skipped_in_a_row", state.skipped_in_a_row},
+            {"evaluated_step", state.evaluated_step},
+            {"epoch", state.loader.epoch},
+            {"step_in_epoch", state.loader.step_in_epoch},
+            {"tokens_total", state.tokens_total},
+            {"elapsed_seconds", state.elapsed_seconds}};
+  if (state.loss_scale) {
+    json["loss_scale"] = state.loss_scale->value();
+    json["loss_scale_clean_steps"] = state.loss_scale->clean_steps();
+  }
+  if (state.climbed) {
+    const model::MemorySettings& memory = state.climbed->memory;
+    json["climbed"] = {
+        {"split", state.climbed->split},
+        {"recomputed_blocks", memory.num_recomputed},
+        {"dequantise_once_a_block", memory.dequantisation == model::Dequantisation::kOnceABlock},
+        {"block_inputs_on_host", memory.checkpoints == model::Checkpoints::kOnHost},
+        {"mlp_tile", memory.mlp_tile},
+        {"head_chunk_bytes", memory.head_chunk_bytes}};
+  }
+  return json;
 }
 
 [[noreturn]] void throw_damaged(const fs::path& file, const std::string& what) {
@@ -76,13 +112,35 @@ Json to_json(const TrainerState& state) {
                                    .where = file.string()});
 }
 
-TrainerState state_from_json(const Json& json, const fs::path& file) {
-  const auto count = [&](const char* key) {
-    if (!json.contains(key) || !json[key].is_number_unsigned() || json[key] > kLargestCount) {
-      throw_damaged(file, fmt::format("a checkpoint's state has no sound count '{}'", key));
+int64_t count_of(const Json& json, const char* key, const fs::path& file) {
+  if (!json.contains(key) || !json[key].is_number_unsigned() || json[key] > kLargestCount) {
+    throw_damaged(file, fmt::format("a checkpoint's state has no sound count '{}'", key));
+  }
+  return json[key].get<int64_t>();
+}
+
+fit::StepSettings settings_from_json(const Json& json, const fs::path& file) {
+  const auto is_on = [&](const char* key) {
+    if (!json.contains(key) || !json[key].is_boolean()) {
+      throw_damaged(file, fmt::format("a checkpoint's state has no sound '{}'", key));
     }
-    return json[key].get<int64_t>();
+    return json[key].get<bool>();
   };
+  fit::StepSettings settings{
+      .split = std::max<int64_t>(1, count_of(json, "split", file)),
+      .memory = {
+          .num_recomputed = count_of(json, "recomputed_blocks", file),
+          .dequantisation = is_on("dequantise_once_a_block") ? model::Dequantisation::kOnceABlock
+                                                             : model::Dequantisation::kEachProduct,
+          .checkpoints = is_on("block_inputs_on_host") ? model::Checkpoints::kOnHost
+                                                       : model::Checkpoints::kOnDevice,
+          .mlp_tile = count_of(json, "mlp_tile", file),
+          .head_chunk_bytes = std::max<int64_t>(1, count_of(json, "head_chunk_bytes", file))}};
+  return settings;
+}
+
+TrainerState state_from_json(const Json& json, const fs::path& file) {
+  const auto count = [&](const char* key) { return count_of(json, key, file); };
   TrainerState state;
   state.step = count("step");
   state.num_updates = count("num_updates");
@@ -95,23 +153,45 @@ TrainerState state_from_json(const Json& json, const fs::path& file) {
     throw_damaged(file, "a checkpoint's state has no number 'elapsed_seconds'");
   }
   state.elapsed_seconds = json["elapsed_seconds"];
+  if (json.contains("loss_scale")) {
+    const double scale = json["loss_scale"].is_number() ? json["loss_scale"].get<double>() : 0.0;
+    const int64_t clean_steps = count("loss_scale_clean_steps");
+    if (!step::LossScale::is_sound(scale, clean_steps)) {
+      throw_damaged(file, "a checkpoint's state has no sound 'loss_scale'");
+    }
+    state.loss_scale.emplace(scale, clean_steps);
+  }
+  if (json.contains("climbed")) state.climbed = settings_from_json(json["climbed"], file);
   return state;
 }
 
-void read_moments(const fs::path& path, const std::string& prefix, const model::Adapter& adapter,
-                  const at::Tensor& flat) {
-  const format::SafetensorsFile file(path);
-  const at::Tensor host = flat.cpu();  // flat itself on a CPU
-  for (const MomentSlice& slice : moment_slices(adapter)) {
-    const std::string name = prefix + slice.name;
-    const auto found = file.tensors().find(name);
-    if (found == file.tensors().end() || found->second.dtype != format::DType::kF32 ||
-        found->second.shape != slice.shape) {
-      throw_damaged(path, fmt::format("'{}' is absent or of another shape", name));
-    }
-    file.read(name, 0, slice_bytes(host, slice));
+// Fills `out` with the tensor `name` of this shape.
+void read_checked(const format::SafetensorsFile& file, const fs::path& path,
+                  const std::string& name, const std::vector<int64_t>& shape, format::DType dtype,
+                  std::span<std::byte> out) {
+  const auto found = file.tensors().find(name);
+  if (found == file.tensors().end() || found->second.dtype != dtype ||
+      found->second.shape != shape) {
+    throw_damaged(path, fmt::format("'{}' is absent or of another shape", name));
   }
-  if (!flat.is_cpu()) at::Tensor(flat).copy_(host);
+  file.read(name, 0, out);
+}
+
+void read_moments(const fs::path& path, const model::Adapter& adapter,
+                  const step::Optimizer& optimizer) {
+  const format::SafetensorsFile file(path);
+  for (const step::Optimizer::StateTensor& state : optimizer.state()) {
+    const at::Tensor host = state.tensor.cpu();  // the tensor itself on a CPU
+    if (is_by_parameter(state, adapter)) {
+      for (const MomentSlice& slice : moment_slices(adapter)) {
+        read_checked(file, path, state.name + "." + slice.name, slice.shape, format::DType::kF32,
+                     slice_bytes(host, slice));
+      }
+    } else {
+      read_checked(file, path, state.name, host.sizes().vec(), stored_dtype(host), bytes_of(host));
+    }
+    if (!state.tensor.is_cpu()) at::Tensor(state.tensor).copy_(host);
+  }
 }
 
 // "step-" and digits alone: a copy that somebody named otherwise is theirs.
@@ -183,9 +263,7 @@ TrainerState load_checkpoint(const fs::path& dir, model::Adapter& adapter,
   const fs::path state_file = dir / "state.json";
   const TrainerState state = state_from_json(read_json_file(state_file), state_file);
   adapter.assign(format::read_adapter(dir));
-  const fs::path moments = dir / "optimizer.safetensors";
-  read_moments(moments, "first_moment.", adapter, optimizer.first_moment());
-  read_moments(moments, "second_moment.", adapter, optimizer.second_moment());
+  read_moments(dir / "optimizer.safetensors", adapter, optimizer);
   optimizer.set_num_updates(state.num_updates);
   return state;
 }

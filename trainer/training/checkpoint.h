@@ -5,7 +5,7 @@
 //
 //   adapter_model.safetensors, adapter_config.json: the adapter, as PEFT loads it
 //
-//   optimizer.safetensors: both moments of each adapter matrix, fp32
+//   optimizer.safetensors: both moments, of each adapter matrix; in 8 bits those of all as one
 //
 //   state.json: TrainerState
 //
@@ -25,8 +25,10 @@
 
 #include "base/publish.h"
 #include "data/loader.h"
+#include "fit/ladder.h"
 #include "format/adapter.h"
 #include "model/adapter.h"
+#include "step/loss_scale.h"
 #include "step/optimizer.h"
 #include "training/run_inputs.h"
 
@@ -41,7 +43,10 @@ struct TrainerState {
   int64_t evaluated_step = 0;  // the last step with an evaluation, 0 where there was none
   data::LoaderState loader;
   int64_t tokens_total = 0;
-  double elapsed_seconds = 0.0;  // training time, earlier processes included
+  double elapsed_seconds = 0.0;               // training time, earlier processes included
+  std::optional<step::LossScale> loss_scale;  // fp16 only
+  // Where memory has run out: the rungs that the run has climbed to since.
+  std::optional<fit::StepSettings> climbed;
 };
 
 struct CheckpointContents {

@@ -73,6 +73,10 @@ void add_model_changes(const PlanRequest& request, std::vector<Change>& changes)
     changes.push_back(
         {"compute_dtype: bf16", [](Variant& v) { v.config.compute_dtype = ComputeDtype::kBf16; }});
   }
+  if (config.optimizer == "adamw_torch") {
+    changes.push_back(
+        {"optimizer: adamw_8bit", [](Variant& v) { v.config.optimizer = "adamw_8bit"; }});
+  }
   // The rank of an adapter that is gone on from is what it is.
   if (config.lora_model_dir.empty() && request.adapter.r > 1) {
     const int64_t rank = request.adapter.r / 2;
@@ -83,18 +87,34 @@ void add_model_changes(const PlanRequest& request, std::vector<Change>& changes)
   }
 }
 
+void add_offloading_changes(const PlanRequest& request, std::vector<Change>& changes) {
+  const RunConfig& config = request.config;
+  if (!config.layer_offloading && config.load_in_4bit) {
+    changes.push_back(
+        {"layer_offloading: true", [](Variant& v) { v.config.layer_offloading = true; }});
+  }
+  if (!config.embedding_offloading && !request.model.tie_word_embeddings) {
+    changes.push_back(
+        {"embedding_offloading: true", [](Variant& v) { v.config.embedding_offloading = true; }});
+  }
+}
+
 std::vector<Change> possible_changes(const PlanRequest& request) {
   std::vector<Change> changes;
   if (request.config.gradient_checkpointing.mode != Recompute::Mode::kAuto) {
     changes.push_back(
         {"gradient_checkpointing: auto", [](Variant& v) { v.config.gradient_checkpointing = {}; }});
   }
+  if (request.config.fit == "off") {
+    changes.push_back({"fit: auto", [](Variant& v) { v.config.fit = "auto"; }});
+  }
   add_batch_changes(request, changes);
   add_model_changes(request, changes);
+  if (request.device == c10::kCUDA) add_offloading_changes(request, changes);
   return changes;
 }
 
-// What the largest step takes with every block recomputed, or with as many as the user chose.
+// What the largest step takes on the last rung of its ladder.
 int64_t peak_of(const PlanRequest& request, const Variant& variant) {
   // A sequence_len below the examples' lengths stands for shorter data.
   std::vector<data::Example> examples(request.examples.begin(), request.examples.end());
@@ -103,20 +123,29 @@ int64_t peak_of(const PlanRequest& request, const Variant& variant) {
     example.input_ids.resize(std::min(example.input_ids.size(), most));
     example.labels.resize(std::min(example.labels.size(), most));
   }
-  return fit::step_peak({.config = request.model,
-                         .model = model_options(variant.config, request.model),
-                         .adapter = variant.adapter,
-                         .batch = largest_step(variant.config, examples)},
-                        most_recomputed(variant.config.gradient_checkpointing, request.model));
+  PlanRequest changed{.config = variant.config,
+                      .model = request.model,
+                      .adapter = variant.adapter,
+                      .examples = examples,
+                      .validation = {},
+                      .memory_limit = 0,  // nothing fits: the top of the ladder
+                      .device = request.device};
+  return plan_step(changed).choice.peak;
 }
 
 std::string described(const Remedy& remedy) {
   return fmt::format("{} ({})", remedy.change.name, format_bytes(remedy.peak));
 }
 
-std::string raise_the_limit(const RunConfig& config, int64_t peak) {
-  if (config.memory_limit > 0) return fmt::format("raise memory_limit to {}", format_bytes(peak));
-  return fmt::format("make {} free, or take a bigger machine", format_bytes(peak));
+// In whole MiB, rounded up, and with what the limit leaves to a GPU's context: a limit that is set
+// to it is enough.
+std::string raise_the_limit(const PlanRequest& request, int64_t peak) {
+  constexpr int64_t kMiB = int64_t{1} << 20;
+  const int64_t set = request.config.memory_limit;
+  const int64_t overhead = set > 0 ? std::max<int64_t>(0, set - request.memory_limit) : 0;
+  const std::string needed = fmt::format("{}MiB", (peak + overhead + kMiB - 1) / kMiB);
+  if (set > 0) return "raise memory_limit to " + needed;
+  return fmt::format("make {} free, or take a bigger machine", needed);
 }
 
 // Where no change alone is enough: as many of them together as are needed, those that save most
@@ -134,7 +163,7 @@ std::string joint_advice(const PlanRequest& request, const std::vector<Remedy>& 
     }
   }
   return fmt::format("even {} take {}: {}, or take a smaller model", fmt::join(names, ", "),
-                     format_bytes(peak), raise_the_limit(request.config, peak));
+                     format_bytes(peak), raise_the_limit(request, peak));
 }
 
 }  // namespace
@@ -168,7 +197,7 @@ std::string memory_advice(const PlanRequest& request) {
   }
   if (remedies.empty()) {
     return fmt::format("no key makes it smaller: {}, or take a smaller model",
-                       raise_the_limit(request.config, peak));
+                       raise_the_limit(request, peak));
   }
   std::ranges::stable_sort(remedies, {}, &Remedy::peak);
   std::vector<std::string> enough;

@@ -4,20 +4,34 @@
 #include <cmath>
 
 #include "data/loader.h"
+#include "data/split.h"
 
 namespace rung::training {
 
+double evaluation_loss(const model::Transformer& model, const data::MicroBatch& batch,
+                       OomRecovery* recovery, fit::StepSettings& settings) {
+  const auto attempt = [&](const fit::StepSettings& now) {
+    double sum = 0.0;
+    for (const data::MicroBatch& part : data::split_micro_batch(batch, now.split)) {
+      sum += model.loss(part, now.memory.mlp_tile).item<double>();
+    }
+    return sum;
+  };
+  if (recovery == nullptr) return attempt(settings);
+  return recovery->run("an evaluation of " + text_of(batch), bounds_of(batch), settings, attempt);
+}
+
 Evaluation evaluate(const model::Transformer& model, std::span<const data::Example> examples,
-                    int64_t batch_size, const std::function<bool()>& should_stop) {
+                    const EvaluationOptions& options, fit::StepSettings& settings) {
   const auto start = std::chrono::steady_clock::now();
   Evaluation result;
   double loss_sum = 0.0;
-  for (const data::MicroBatch& batch : data::evaluation_batches(examples, batch_size)) {
-    if (should_stop && should_stop()) {
+  for (const data::MicroBatch& batch : data::evaluation_batches(examples, options.batch_size)) {
+    if (options.should_stop && options.should_stop()) {
       result.complete = false;
       break;
     }
-    loss_sum += model.loss(batch).item<double>();
+    loss_sum += evaluation_loss(model, batch, options.recovery, settings);
     result.tokens += batch.num_supervised();
   }
   if (result.tokens > 0) result.loss = loss_sum / static_cast<double>(result.tokens);

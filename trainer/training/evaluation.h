@@ -7,6 +7,7 @@
 
 #include "data/example.h"
 #include "model/transformer.h"
+#include "training/oom_recovery.h"
 
 namespace rung::training {
 
@@ -18,9 +19,20 @@ struct Evaluation {
   bool complete = true;  // false: stopped on the way, the figures are over what was done
 };
 
-// Runs every example once, batch_size documents at a time, without dropout. `should_stop` is asked
-// between batches.
+struct EvaluationOptions {
+  int64_t batch_size = 1;                  // documents at a time
+  OomRecovery* recovery = nullptr;         // null: running out of memory is the end
+  std::function<bool()> should_stop = {};  // asked between batches
+};
+
+// The sum of the token losses of `batch`, in as many parts as it takes where there is a recovery.
+// `settings` is what a recovery has come to.
+double evaluation_loss(const model::Transformer& model, const data::MicroBatch& batch,
+                       OomRecovery* recovery, fit::StepSettings& settings);
+
+// Runs every example once, without dropout. `settings` is what a recovery has come to, for the next
+// evaluation to start from; of them split and mlp_tile count.
 Evaluation evaluate(const model::Transformer& model, std::span<const data::Example> examples,
-                    int64_t batch_size, const std::function<bool()>& should_stop = {});
+                    const EvaluationOptions& options, fit::StepSettings& settings);
 
 }  // namespace rung::training

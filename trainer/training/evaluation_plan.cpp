@@ -14,10 +14,11 @@ namespace {
 
 int64_t peak_of(const EvaluationRequest& request, int64_t batch_size) {
   return fit::evaluation_peak({.config = request.model,
-                               .model = model_options(request.config, request.model),
+                               .model = request.options,
                                .adapter = request.adapter,
-                               .beside = request.beside,
-                               .batch = largest_evaluation_batch(request.examples, batch_size)});
+                               .optimizer = request.optimizer,
+                               .batch = largest_evaluation_batch(request.examples, batch_size),
+                               .mlp_tile = request.mlp_tile});
 }
 
 }  // namespace

@@ -16,10 +16,12 @@ namespace rung::training {
 struct EvaluationRequest {
   const RunConfig& config;
   const format::ModelConfig& model;
-  std::optional<model::AdapterOptions> adapter;  // absent: the base model alone
-  fit::Beside beside = fit::Beside::kNothing;
+  const model::ModelOptions& options;               // as it is loaded
+  std::optional<model::AdapterOptions> adapter;     // absent: the base model alone
+  std::optional<step::OptimizerOptions> optimizer;  // absent: nothing beside the model
   std::span<const data::Example> examples;
-  int64_t limit = 0;  // bytes
+  int64_t mlp_tile = 0;  // tokens that the MLPs take at a time; 0: all
+  int64_t limit = 0;     // bytes
 };
 
 struct EvaluationPlan {

@@ -20,9 +20,22 @@ namespace {
 namespace fs = std::filesystem;
 
 // Keys that may change between two processes of one run: they say where and how often, not what.
-constexpr std::array<std::string_view, 10> kFreeKeys = {
-    "output_dir",   "save_steps", "save_total_limit", "logging_steps",          "device",
-    "memory_limit", "eval_steps", "eval_batch_size",  "gradient_checkpointing", "num_threads"};
+constexpr std::array<std::string_view, 16> kFreeKeys = {"output_dir",
+                                                        "save_steps",
+                                                        "save_total_limit",
+                                                        "logging_steps",
+                                                        "device",
+                                                        "memory_limit",
+                                                        "eval_steps",
+                                                        "eval_batch_size",
+                                                        "gradient_checkpointing",
+                                                        "num_threads",
+                                                        "fit",
+                                                        "max_oom_recoveries",
+                                                        "activation_offloading",
+                                                        "embedding_offloading",
+                                                        "layer_offloading",
+                                                        "tiled_mlp"};
 
 // What is compared by content (training/run_inputs.h) may lie elsewhere now.
 RunConfig without_paths(RunConfig config) {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
 #include "base/units.h"
 #include "training/does_not_fit.h"
@@ -13,42 +12,27 @@
 namespace rung::training {
 namespace {
 
-int64_t total_steps(const RunConfig& config, int64_t steps_in_epoch) {
-  if (config.max_steps > 0) return config.max_steps;
-  return static_cast<int64_t>(std::ceil(config.num_epochs * static_cast<double>(steps_in_epoch)));
+// "every block recomputed, logits in chunks of 4 MiB"
+std::string last_rung(const StepPlan& plan) {
+  const int64_t num_blocks = plan.bounds.num_blocks;
+  const int64_t recomputed = plan.choice.settings.memory.num_recomputed;
+  fit::LadderBounds others = plan.bounds;
+  others.num_blocks = 0;
+  const std::string blocks =
+      recomputed == num_blocks
+          ? "every block recomputed"
+          : fmt::format("{} of {} recomputed", recomputed, format_counted(num_blocks, "block"));
+  const std::string more = fit::describe(plan.choice.settings, others);
+  return more == fit::describe({}, {}) ? blocks : blocks + ", " + more;
 }
 
-// As few blocks as fit, or as many as the user chose.
-int64_t choose_recompute(const PlanRequest& request, const fit::StepShape& shape) {
-  const Recompute& wanted = request.config.gradient_checkpointing;
-  const int64_t most = most_recomputed(wanted, request.model);
-  std::optional<int64_t> chosen;
-  if (wanted.mode == Recompute::Mode::kAuto) {
-    chosen = fit::choose_num_recomputed(shape, request.memory_limit);
-  } else if (fit::step_peak(shape, most) <= request.memory_limit) {
-    chosen = most;
-  }
-  if (chosen) return *chosen;
+[[noreturn]] void refuse(const PlanRequest& request, const StepPlan& plan) {
   throw_does_not_fit(
       request.config,
-      {.what = most == request.model.num_layers
-                   ? "a training step does not fit, even with every block recomputed"
-                   : fmt::format("a training step with {} of {} recomputed does not fit", most,
-                                 format_counted(request.model.num_layers, "block")),
-       .peak = fit::step_peak(shape, most),
+      {.what = fmt::format("a training step does not fit, even with {}", last_rung(plan)),
+       .peak = plan.choice.peak,
        .limit = request.memory_limit,
        .hint = memory_advice(request)});
-}
-
-// Recomputed blocks keep their dequantised weights for the backward pass, where there is room:
-// fewer passes over memory, the same bits.
-void share_dequantised(RunPlan& plan, fit::StepShape& shape, int64_t limit) {
-  if (plan.num_recomputed == 0 || shape.model.base == model::BaseFormat::kDense) return;
-  shape.dequantisation = model::Dequantisation::kOnceABlock;
-  const int64_t peak = fit::step_peak(shape, plan.num_recomputed);
-  if (peak > limit) return;
-  plan.dequantisation = shape.dequantisation;
-  plan.train_peak = peak;
 }
 
 }  // namespace
@@ -59,6 +43,22 @@ std::map<std::string, int64_t> RunPlan::planned_by_phase() const {
   std::map<std::string, int64_t> phases = {{"train", train_peak}};
   if (evaluation.peak > 0) phases["eval"] = evaluation.peak;
   return phases;
+}
+
+int64_t total_steps(const RunConfig& config, int64_t steps_in_epoch) {
+  if (config.max_steps > 0) return config.max_steps;
+  return static_cast<int64_t>(std::ceil(config.num_epochs * static_cast<double>(steps_in_epoch)));
+}
+
+fit::LadderBounds RunPlan::bounds_for(const data::StepBatch& batch) const {
+  fit::LadderBounds result = bounds;
+  result.num_documents = 1;
+  result.num_tokens = 0;
+  for (const data::MicroBatch& micro_batch : batch.micro_batches) {
+    result.num_documents = std::max(result.num_documents, std::ssize(micro_batch.documents));
+    result.num_tokens = std::max(result.num_tokens, micro_batch.num_tokens());
+  }
+  return result;
 }
 
 int64_t most_recomputed(const Recompute& wanted, const format::ModelConfig& model) {
@@ -74,6 +74,34 @@ int64_t most_recomputed(const Recompute& wanted, const format::ModelConfig& mode
   return model.num_layers;
 }
 
+// Recomputed blocks keep their dequantised weights for the backward pass as long as there is room:
+// fewer passes over memory, the same bits.
+fit::StepSettings wanted_settings(const RunConfig& config, const format::ModelConfig& model) {
+  const bool is_auto = config.gradient_checkpointing.mode == Recompute::Mode::kAuto;
+  return {.memory = {
+              .num_recomputed = is_auto ? 0 : most_recomputed(config.gradient_checkpointing, model),
+              .dequantisation = config.load_in_4bit ? model::Dequantisation::kOnceABlock
+                                                    : model::Dequantisation::kEachProduct,
+              .checkpoints = config.activation_offloading ? model::Checkpoints::kOnHost
+                                                          : model::Checkpoints::kOnDevice,
+              .mlp_tile = config.tiled_mlp ? mlp_tile(model) : 0}};
+}
+
+fit::LadderBounds ladder_bounds(const RunConfig& config, const fit::StepShape& shape) {
+  fit::LadderBounds bounds{
+      .num_blocks = shape.config.num_layers,
+      .most_recomputed = most_recomputed(config.gradient_checkpointing, shape.config),
+      .is_quantized = config.load_in_4bit};
+  if (config.fit == "off") return bounds;
+  bounds.has_own_memory = shape.model.stands_for == c10::kCUDA;
+  bounds.mlp_tile = mlp_tile(shape.config);
+  for (const data::MicroBatch& micro_batch : shape.batch.micro_batches) {
+    bounds.num_documents = std::max(bounds.num_documents, std::ssize(micro_batch.documents));
+    bounds.num_tokens = std::max(bounds.num_tokens, micro_batch.num_tokens());
+  }
+  return bounds;
+}
+
 data::LoaderOptions loader_options(const RunConfig& config) {
   return {.sequence_len = config.sequence_len,
           .micro_batch_size = config.micro_batch_size,
@@ -83,11 +111,42 @@ data::LoaderOptions loader_options(const RunConfig& config) {
           .seed = config.seed};
 }
 
-step::StepOptions step_options(const RunConfig& config, const RunPlan& plan) {
-  return {.max_grad_norm = config.max_grad_norm,
-          .num_recomputed = plan.num_recomputed,
-          .dequantisation = plan.dequantisation,
-          .seed = config.seed};
+step::StepOptions step_options(const RunConfig& config, const fit::StepSettings& settings) {
+  return {.max_grad_norm = config.max_grad_norm, .memory = settings.memory, .seed = config.seed};
+}
+
+fit::StepShape step_shape(const PlanRequest& request) {
+  return {.config = request.model,
+          .model = model_options(request.config, request.model, request.device),
+          .adapter = request.adapter,
+          .optimizer = optimizer_options(request.config),
+          .batch = largest_step(request.config, request.examples),
+          .is_packed = request.config.sample_packing};
+}
+
+StepPlan plan_step(const PlanRequest& request) {
+  const fit::StepSettings start = wanted_settings(request.config, request.model);
+  fit::StepShape shape = step_shape(request);
+  StepPlan plan{.bounds = ladder_bounds(request.config, shape)};
+  if (request.config.layer_offloading) {
+    shape.model.num_streamed = request.model.num_layers;
+    plan.choice = fit::choose_rung(shape, start, plan.bounds, request.memory_limit);
+    if (plan.choice.fits) {
+      fit::StepSettings least = plan.choice.settings;
+      least.memory.num_recomputed = plan.bounds.most_recomputed;
+      shape.model.num_streamed = fit::choose_num_streamed(shape, least, request.memory_limit);
+    }
+  }
+  plan.choice = fit::choose_rung(shape, start, plan.bounds, request.memory_limit);
+  plan.model = shape.model;
+  return plan;
+}
+
+fit::Choice choose_from(const PlanRequest& request, const RunPlan& plan,
+                        const fit::StepSettings& start) {
+  fit::StepShape shape = step_shape(request);
+  shape.model = plan.model;
+  return fit::choose_rung(shape, start, plan.bounds, request.memory_limit);
 }
 
 RunPlan plan_run(const PlanRequest& request) {
@@ -99,18 +158,19 @@ RunPlan plan_run(const PlanRequest& request) {
                    .peak = config.learning_rate,
                    .warmup_steps = step::warmup_steps(config, plan.total_steps),
                    .total_steps = plan.total_steps};
-  fit::StepShape shape{.config = request.model,
-                       .model = model_options(config, request.model),
-                       .adapter = request.adapter,
-                       .batch = largest_step(config, request.examples)};
-  plan.num_recomputed = choose_recompute(request, shape);
-  plan.train_peak = fit::step_peak(shape, plan.num_recomputed);
-  share_dequantised(plan, shape, request.memory_limit);
+  const StepPlan step = plan_step(request);
+  if (!step.choice.fits) refuse(request, step);
+  plan.model = step.model;
+  plan.settings = step.choice.settings;
+  plan.bounds = step.bounds;
+  plan.train_peak = step.choice.peak;
   plan.evaluation = plan_evaluation({.config = config,
                                      .model = request.model,
+                                     .options = plan.model,
                                      .adapter = request.adapter,
-                                     .beside = fit::Beside::kOptimizer,
+                                     .optimizer = optimizer_options(config),
                                      .examples = request.validation,
+                                     .mlp_tile = plan.settings.memory.mlp_tile,
                                      .limit = request.memory_limit});
   return plan;
 }

@@ -9,7 +9,7 @@
 
 #include "base/run_config.h"
 #include "data/loader.h"
-#include "fit/step_memory.h"
+#include "fit/choose.h"
 #include "step/schedule.h"
 #include "step/step.h"
 #include "training/evaluation_plan.h"
@@ -23,18 +23,28 @@ struct PlanRequest {
   const model::AdapterOptions& adapter;
   std::span<const data::Example> examples;
   std::span<const data::Example> validation;  // may be empty
-  int64_t memory_limit = 0;                   // bytes
+  int64_t memory_limit = 0;                   // bytes, for tensors
+  c10::DeviceType device = c10::kCPU;         // the kind that is planned for
+};
+
+// How a step is to be taken.
+struct StepPlan {
+  model::ModelOptions model;  // as it is to be loaded
+  fit::LadderBounds bounds;   // of the largest step
+  fit::Choice choice;
 };
 
 struct RunPlan {
   int64_t steps_in_epoch = 0;
   int64_t total_steps = 0;
   step::Schedule schedule;
-  int64_t num_recomputed = 0;  // blocks
-  model::Dequantisation dequantisation = model::Dequantisation::kEachProduct;
-  int64_t train_peak = 0;  // bytes of tensors in the largest step
+  model::ModelOptions model;   // as it is to be loaded
+  fit::StepSettings settings;  // of the first step
+  fit::LadderBounds bounds;    // of the largest
+  int64_t train_peak = 0;      // bytes of tensors in the largest step
   EvaluationPlan evaluation;
 
+  fit::LadderBounds bounds_for(const data::StepBatch& batch) const;
   int64_t planned_peak() const;                             // of all phases, bytes
   std::map<std::string, int64_t> planned_by_phase() const;  // bytes; only phases that there are
 };
@@ -44,8 +54,30 @@ int64_t most_recomputed(const Recompute& wanted, const format::ModelConfig& mode
 
 data::LoaderOptions loader_options(const RunConfig& config);
 
+// Optimizer steps of the whole run.
+int64_t total_steps(const RunConfig& config, int64_t steps_in_epoch);
+
 // How each step of a planned run is taken.
-step::StepOptions step_options(const RunConfig& config, const RunPlan& plan);
+step::StepOptions step_options(const RunConfig& config, const fit::StepSettings& settings);
+
+// The settings that the configuration asks for itself, before anything is changed to make it fit.
+fit::StepSettings wanted_settings(const RunConfig& config, const format::ModelConfig& model);
+
+// What bounds the ladder of a step over `batch` (its largest).
+fit::LadderBounds ladder_bounds(const RunConfig& config, const fit::StepShape& shape);
+
+// The largest step of a run. Its settings are not in it.
+fit::StepShape step_shape(const PlanRequest& request);
+
+// The rung for that step within request.memory_limit; choice.fits says whether there is one.
+//
+// With layer_offloading streaming and recomputation draw on the same memory: as many blocks as fit
+// are resident first, with everything recomputed that may be.
+StepPlan plan_step(const PlanRequest& request);
+
+// The rung for that step of a model that is loaded as `plan` has it, from `start` on.
+fit::Choice choose_from(const PlanRequest& request, const RunPlan& plan,
+                        const fit::StepSettings& start);
 
 // Throws Error kDoesNotFit, with what would help (training/does_not_fit.h), where a step or an
 // evaluation does not fit into memory_limit; nothing of the size of the weights is loaded before.

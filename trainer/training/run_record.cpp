@@ -25,6 +25,17 @@ Json hashes_of(const RunRecord& record) {
   return hashes;
 }
 
+Json changes_of(const RunRecord& record) {
+  Json changes = Json::array();
+  for (const RungChange& change : record.rung_changes) {
+    changes.push_back({{"step", change.step},
+                       {"from", change.from},
+                       {"to", change.to},
+                       {"reason", change.reason}});
+  }
+  return changes;
+}
+
 }  // namespace
 
 void write_run_record(const std::filesystem::path& output_dir, const RunRecord& record) {
@@ -39,8 +50,8 @@ void write_run_record(const std::filesystem::path& output_dir, const RunRecord& 
         {"measured_peak", record.measured_peak},
         {"process_peak", memory::process_peak()},
         {"by_phase", record.peak_by_phase}}},
-      {"rung_changes", Json::array()},
-      {"oom_recoveries", 0},
+      {"rung_changes", changes_of(record)},
+      {"oom_recoveries", record.oom_recoveries},
       {"skipped_steps", record.skipped_steps},
       {"tokens", record.tokens},
       {"seconds", record.seconds},

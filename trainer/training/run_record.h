@@ -6,17 +6,28 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "training/run_inputs.h"
 
 namespace rung::training {
 
+// A change of settings after memory ran out.
+struct RungChange {
+  int64_t step = 0;
+  std::string from;
+  std::string to;
+  std::string reason;
+};
+
 struct RunRecord {
   ExitCode exit_code = ExitCode::kOk;
   std::string exit_reason;  // one line
   int64_t steps = 0;
   int64_t skipped_steps = 0;
+  int64_t oom_recoveries = 0;  // of this process
+  std::vector<RungChange> rung_changes;
   int64_t tokens = 0;
   double seconds = 0.0;      // training time, earlier processes of the run included
   int64_t memory_limit = 0;  // bytes, as everything below

@@ -1,13 +1,33 @@
 #include "training/run_summary.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <iterator>
+#include <vector>
 
 #include "base/error.h"
 #include "base/units.h"
 
 namespace rung::training {
+namespace {
+
+// What else the plan does to fit, or was told to, a line; empty where that is nothing.
+std::string more_settings(const RunPlan& plan) {
+  std::vector<std::string> parts;
+  fit::LadderBounds bounds = plan.bounds;
+  bounds.num_blocks = 0;  // recomputed blocks have been named
+  const std::string rungs = fit::describe(plan.settings, bounds);
+  if (rungs != fit::describe({}, {})) parts.push_back(rungs);
+  if (plan.model.num_streamed > 0) {
+    parts.push_back(
+        fmt::format("{} streamed from the host", format_counted(plan.model.num_streamed, "block")));
+  }
+  if (plan.model.embedding_on_host) parts.push_back("embedding on the host");
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+}  // namespace
 
 std::string summary_text(const RunSummary& summary) {
   const RunConfig& config = summary.config;
@@ -34,9 +54,11 @@ std::string summary_text(const RunSummary& summary) {
                    data.too_long, data.truncated, data.without_labels);
   }
   fmt::format_to(out, "plan      {}, {} of {} recomputed, peak {} of {}\n",
-                 format_counted(plan.total_steps, "step"), plan.num_recomputed,
+                 format_counted(plan.total_steps, "step"), plan.settings.memory.num_recomputed,
                  format_counted(summary.num_blocks, "block"), format_bytes(plan.planned_peak()),
                  format_bytes(machine.tensor_limit()));
+  const std::string more = more_settings(plan);
+  if (!more.empty()) fmt::format_to(out, "          {}\n", more);
   if (const auto note = plan.evaluation.note()) fmt::format_to(out, "          {}\n", *note);
   return text;
 }

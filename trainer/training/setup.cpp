@@ -73,9 +73,24 @@ format::AdapterConfig fresh_adapter_config(const RunConfig& config,
   return adapter;
 }
 
+c10::ScalarType scalar_type(ComputeDtype dtype) {
+  switch (dtype) {
+    case ComputeDtype::kFp32:
+      return c10::kFloat;
+    case ComputeDtype::kFp16:
+      return c10::kHalf;
+    case ComputeDtype::kAuto:  // every GPU that rung has kernels for multiplies bf16
+    case ComputeDtype::kBf16:
+      return c10::kBFloat16;
+  }
+  TORCH_INTERNAL_ASSERT(false);
+}
+
 // What ATen's flash attention takes.
-void check_flash_attention(bool bf16, int64_t head_dim) {
-  if (!bf16) refuse("compute_dtype fp32 is not supported on CUDA yet", "set bf16, or device: cpu");
+void check_flash_attention(c10::ScalarType compute, int64_t head_dim) {
+  if (compute == c10::kFloat) {
+    refuse("compute_dtype fp32 is not supported on CUDA yet", "set bf16, or device: cpu");
+  }
   if (head_dim % 8 == 0) return;
   refuse(fmt::format("heads of {} features are not supported on CUDA yet", head_dim),
          "set device: cpu");
@@ -90,19 +105,44 @@ BaseModel open_base_model(const RunConfig& config) {
 }
 
 model::ModelOptions model_options(const RunConfig& config, const format::ModelConfig& model) {
+  return model_options(config, model, device_of(config).type());
+}
+
+model::ModelOptions model_options(const RunConfig& config, const format::ModelConfig& model,
+                                  c10::DeviceType device) {
   if (model.sliding_window && *model.sliding_window < config.sequence_len) {
     refuse(fmt::format("the model's sliding window of {} tokens is shorter than sequence_len {}, "
                        "which is not supported yet",
                        *model.sliding_window, config.sequence_len),
            "lower sequence_len");
   }
-  const bool bf16 = config.compute_dtype != ComputeDtype::kFp32;
-  if (device_of(config).is_cuda()) check_flash_attention(bf16, model.head_dim);
-  return {.compute = bf16 ? c10::kBFloat16 : c10::kFloat,
+  if (config.embedding_offloading && model.tie_word_embeddings) {
+    refuse("embedding_offloading saves nothing: the model's embedding is its head, too",
+           "remove embedding_offloading");
+  }
+  const c10::ScalarType compute = scalar_type(config.compute_dtype);
+  if (device == c10::kCUDA) check_flash_attention(compute, model.head_dim);
+  return {.compute = compute,
           .base = base_format(config, model),
           .max_positions = config.sequence_len,
           .device = device_of(config),
-          .stands_for = device_of(config).type()};
+          .stands_for = device,
+          .embedding_on_host = config.embedding_offloading};
+}
+
+step::OptimizerOptions optimizer_options(const RunConfig& config) {
+  return {
+      .beta1 = config.adam_beta1,
+      .beta2 = config.adam_beta2,
+      .epsilon = config.adam_epsilon,
+      .weight_decay = config.weight_decay,
+      .moments = config.optimizer == "adamw_8bit" ? step::Moments::k8bit : step::Moments::kFp32};
+}
+
+int64_t mlp_tile(const format::ModelConfig& model) {
+  constexpr int64_t kAtLeast = 1024;
+  constexpr int64_t kMultiple = 64;
+  return std::max(kAtLeast, (model.hidden_size + kMultiple - 1) / kMultiple * kMultiple);
 }
 
 std::optional<std::string> context_note(const RunConfig& config, const format::ModelConfig& model) {

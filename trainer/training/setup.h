@@ -12,6 +12,7 @@
 #include "format/adapter.h"
 #include "format/model_folder.h"
 #include "model/transformer.h"
+#include "step/optimizer.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 #include "training/machine.h"
@@ -31,10 +32,18 @@ BaseModel open_base_model(const RunConfig& config);
 // model cannot do (a sliding window shorter than sequence_len, a 4-bit checkpoint as a dense base,
 // ...) or for another device.
 model::ModelOptions model_options(const RunConfig& config, const format::ModelConfig& model);
+// The same for plans: as it would be on a device of this kind.
+model::ModelOptions model_options(const RunConfig& config, const format::ModelConfig& model,
+                                  c10::DeviceType device);
+
+// Tokens in a tile of a tiled MLP: enough for its products to run at full speed.
+int64_t mlp_tile(const format::ModelConfig& model);
 
 // `config` with rank, alpha, rslora and targets of the adapter in lora_model_dir, where one is
 // named. Throws Error kConfig where one of `explicit_keys` (what the user set) says otherwise.
 RunConfig with_starting_adapter(RunConfig config, const std::set<std::string>& explicit_keys);
+
+step::OptimizerOptions optimizer_options(const RunConfig& config);
 
 // A line for the user where sequence_len is beyond the positions that the model was made for.
 std::optional<std::string> context_note(const RunConfig& config, const format::ModelConfig& model);

@@ -9,8 +9,10 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/units.h"
+#include "data/split.h"
 #include "job/stop_signal.h"
 #include "training/evaluation.h"
+#include "training/largest_batch.h"
 #include "training/output_folder.h"
 #include "training/run_summary.h"
 
@@ -38,19 +40,15 @@ TrainingRun::TrainingRun(const RunConfig& config, const StartingPoint& start,
                                 base_.chat_template ? &*base_.chat_template : nullptr,
                                 base_.folder.config().vocab_size)),
       adapter_plan_(plan_adapter(config, base_.folder.config())),
-      plan_(plan_run({.config = config,
-                      .model = base_.folder.config(),
-                      .adapter = adapter_plan_.options,
-                      .examples = data_.train.examples,
-                      .validation = data_.validation.examples,
-                      .memory_limit = machine.tensor_limit()})),
+      plan_(plan_run(plan_request())),
       inputs_(start.inputs ? *start.inputs : hash_inputs(config)),
-      model_(load_model(config, base_, adapter_plan_)),
-      optimizer_(model_.adapter().parameters(), {.beta1 = config.adam_beta1,
-                                                 .beta2 = config.adam_beta2,
-                                                 .epsilon = config.adam_epsilon,
-                                                 .weight_decay = config.weight_decay}),
+      model_(load_model(config, base_, adapter_plan_, plan_.model)),
+      optimizer_(model_.adapter().parameters(), optimizer_options(config)),
+      recovery_(machine.device, config.fit == "off" ? 0 : config.max_oom_recoveries,
+                [this](const OutOfMemory& event) { note_out_of_memory(event); }),
+      settings_(plan_.settings),
       loader_(data_.train.examples, loader_options(config)) {
+  if (model_.precision().compute == c10::kHalf) state_.loss_scale.emplace();
   record_plan();
   say_notes();
   take_over(start);
@@ -58,10 +56,20 @@ TrainingRun::TrainingRun(const RunConfig& config, const StartingPoint& start,
   say_plan();
 }
 
+PlanRequest TrainingRun::plan_request() const {
+  return {.config = config_,
+          .model = base_.folder.config(),
+          .adapter = adapter_plan_.options,
+          .examples = data_.train.examples,
+          .validation = data_.validation.examples,
+          .memory_limit = machine_.tensor_limit(),
+          .device = machine_.device.torch_device().type()};
+}
+
 model::Transformer TrainingRun::load_model(const RunConfig& config, const BaseModel& base,
-                                           const AdapterPlan& adapter) {
-  model::Transformer model(base.folder.config(), &base.folder,
-                           model_options(config, base.folder.config()));
+                                           const AdapterPlan& adapter,
+                                           const model::ModelOptions& options) {
+  model::Transformer model(base.folder.config(), &base.folder, options);
   attach_adapter(model, adapter, config);
   return model;
 }
@@ -103,9 +111,25 @@ void TrainingRun::take_over(const StartingPoint& start) {
 }
 
 void TrainingRun::restore(const fs::path& checkpoint) {
+  const bool is_scaled = state_.loss_scale.has_value();
   state_ = load_checkpoint(checkpoint, model_.adapter(), optimizer_);
+  if (state_.loss_scale.has_value() != is_scaled) {
+    throw Error(ExitCode::kDamaged,
+                {.what = is_scaled ? "a checkpoint of an fp16 run has no loss scale"
+                                   : "a checkpoint has a loss scale, but its run is not in fp16",
+                 .where = checkpoint.string()});
+  }
   loader_.seek(state_.loader);
   saved_ = {.step = state_.step, .evaluated_step = state_.evaluated_step};
+  if (state_.climbed) {
+    // From there on: this machine may have less memory than the one that climbed.
+    const fit::Choice choice = choose_from(plan_request(), plan_, *state_.climbed);
+    settings_ = choice.settings;
+    state_.climbed = settings_;
+    record_.planned_peak = std::max(choice.peak, plan_.evaluation.peak);
+    fmt::print(log_, "goes on   with {}, where memory ran out before\n",
+               fit::describe(settings_, plan_.bounds));
+  }
   record_progress();
   fmt::print(log_, "resumed   from {} (step {})\n", escape_for_terminal(checkpoint.string()),
              state_.step);
@@ -117,6 +141,7 @@ ExitCode TrainingRun::run() {
                                           .first_step = state_.step,
                                           .logging_steps = config_.logging_steps,
                                           .in_place = is_terminal(2)});
+  probe();
   while (true) {
     // Before an evaluation, which takes memory of its own: a run must not be lost to it.
     if (is_at_end() && state_.step != saved_.step) save();
@@ -140,16 +165,71 @@ ExitCode TrainingRun::run() {
   return ExitCode::kOk;
 }
 
+// Loud, and written down: whoever looks at the run later has to see why it took longer.
+void TrainingRun::note_out_of_memory(const OutOfMemory& event) {
+  const std::string text =
+      fmt::format("out of memory in {}: {}; {}", event.during, event.reason,
+                  event.is_again ? "once more as it was" : "on with " + event.to);
+  if (progress_) {
+    progress_->message(text);
+  } else {
+    fmt::print(log_, "{}\n", text);
+  }
+  ++record_.oom_recoveries;
+  if (event.is_again) return;
+  record_.rung_changes.push_back(
+      {.step = state_.step, .from = event.from, .to = event.to, .reason = event.reason});
+}
+
+// Takes the largest micro-batch and the largest batch of an evaluation once, for nothing but their
+// memory: what does not fit is found now, not at the end of an epoch. Leaves no trace but in the
+// gradients, which every step clears.
+void TrainingRun::probe() {
+  if (config_.fit == "off" || is_at_end()) return;
+  peaks_.enter("probe");
+  const data::StepBatch largest = largest_step(config_, data_.train.examples);
+  with_recovery("the largest micro-batch", largest,
+                [&](const data::StepBatch& batch, const step::StepOptions& options) {
+                  return step::compute_gradients(model_, batch, state_.step, options);
+                });
+  if (!data_.validation.examples.empty()) {
+    evaluation_settings_.memory.mlp_tile = settings_.memory.mlp_tile;
+    evaluation_loss(
+        model_, largest_evaluation_batch(data_.validation.examples, plan_.evaluation.batch_size),
+        &recovery_, evaluation_settings_);
+  }
+  peaks_.enter("train");
+}
+
+// Calls take(batch, options) with the settings that are in force, and again with others where
+// memory runs out.
+template <typename Take>
+step::StepResult TrainingRun::with_recovery(const std::string& during, const data::StepBatch& batch,
+                                            const Take& take) {
+  const fit::StepSettings before = settings_;
+  const step::StepResult result = recovery_.run(
+      during, plan_.bounds_for(batch), settings_, [&](const fit::StepSettings& settings) {
+        step::StepOptions options = step_options(config_, settings);
+        options.should_stop = &job::StopSignal::requested;
+        if (state_.loss_scale) options.loss_scale = &*state_.loss_scale;
+        return take(data::split_step(batch, settings.split), options);
+      });
+  if (settings_ != before) state_.climbed = settings_;
+  return result;
+}
+
 // Takes one step, or none where a stop is requested meanwhile.
 void TrainingRun::take_step() {
   const auto start = Clock::now();
   const data::LoaderState before = loader_.state();
   const data::StepBatch batch = loader_.next();
   const double rate = step::learning_rate(plan_.schedule, state_.step);
-  step::StepOptions options = step_options(config_, plan_);
-  options.should_stop = &job::StopSignal::requested;
-  const step::StepResult result = step::run_step(
-      model_, optimizer_, batch, {.index = state_.step, .learning_rate = rate}, options);
+  const step::StepResult result =
+      with_recovery(text_of(batch, state_.step + 1), batch,
+                    [&](const data::StepBatch& split, const step::StepOptions& options) {
+                      return step::run_step(model_, optimizer_, split,
+                                            {.index = state_.step, .learning_rate = rate}, options);
+                    });
   if (result.outcome == step::StepOutcome::kStopped) {
     loader_.seek(before);  // the step was not taken; the next process takes it whole
     return;
@@ -191,22 +271,24 @@ void TrainingRun::write_step(const step::StepResult& result, const data::StepBat
   const memory::Device& device = machine_.device;
   const memory::Usage usage = device.counter().usage();
   const int64_t tokens = batch.num_tokens();
-  metrics_->write({{"kind", "train"},
-                   {"step", state_.step},
-                   {"epoch", epoch()},
-                   {"loss", result.loss},
-                   {"grad_norm", result.grad_norm},
-                   {"learning_rate", learning_rate},
-                   {"tokens", tokens},
-                   {"supervised_tokens", batch.num_supervised()},
-                   {"seconds", seconds},
-                   {"tokens_per_second", static_cast<double>(tokens) / seconds},
-                   {"tokens_total", state_.tokens_total},
-                   {"elapsed_seconds", state_.elapsed_seconds},
-                   {"memory_peak", usage.peak},
-                   {"memory_live", usage.live},
-                   {"memory_reserved", device.reserved()},
-                   {"memory_other", device.other()}});
+  Json row{{"kind", "train"},
+           {"step", state_.step},
+           {"epoch", epoch()},
+           {"loss", result.loss},
+           {"grad_norm", result.grad_norm},
+           {"learning_rate", learning_rate},
+           {"tokens", tokens},
+           {"supervised_tokens", batch.num_supervised()},
+           {"seconds", seconds},
+           {"tokens_per_second", static_cast<double>(tokens) / seconds},
+           {"tokens_total", state_.tokens_total},
+           {"elapsed_seconds", state_.elapsed_seconds},
+           {"memory_peak", usage.peak},
+           {"memory_live", usage.live},
+           {"memory_reserved", device.reserved()},
+           {"memory_other", device.other()}};
+  if (state_.loss_scale) row["loss_scale"] = state_.loss_scale->value();
+  metrics_->write(row);
   progress_->update({.step = state_.step,
                      .epoch = epoch(),
                      .loss = result.loss,
@@ -223,8 +305,12 @@ bool TrainingRun::evaluation_is_due() const {
 // Writes the figures down, unless a stop is requested meanwhile.
 void TrainingRun::evaluate_validation() {
   peaks_.enter("eval");
-  const Evaluation result = evaluate(model_, data_.validation.examples, plan_.evaluation.batch_size,
-                                     &job::StopSignal::requested);
+  evaluation_settings_.memory.mlp_tile = settings_.memory.mlp_tile;
+  const Evaluation result = evaluate(model_, data_.validation.examples,
+                                     {.batch_size = plan_.evaluation.batch_size,
+                                      .recovery = &recovery_,
+                                      .should_stop = &job::StopSignal::requested},
+                                     evaluation_settings_);
   peaks_.enter("train");
   if (!result.complete) return;
   state_.evaluated_step = state_.step;
@@ -241,14 +327,18 @@ void TrainingRun::evaluate_validation() {
 void TrainingRun::save() {
   peaks_.enter("save");
   state_.loader = loader_.state();
-  save_checkpoint(config_.output_dir,
-                  {.adapter = model_.adapter(),
-                   .adapter_config = adapter_plan_.config,
-                   .optimizer = optimizer_,
-                   .state = state_,
-                   .resolved_config = dump_resolved_yaml(config_),
-                   .inputs = inputs_},
-                  config_.save_total_limit);
+  fit::StepSettings nothing_to_change;
+  recovery_.run("saving a checkpoint", {}, nothing_to_change, [&](const fit::StepSettings&) {
+    save_checkpoint(config_.output_dir,
+                    {.adapter = model_.adapter(),
+                     .adapter_config = adapter_plan_.config,
+                     .optimizer = optimizer_,
+                     .state = state_,
+                     .resolved_config = dump_resolved_yaml(config_),
+                     .inputs = inputs_},
+                    config_.save_total_limit);
+    return true;
+  });
   saved_ = {.step = state_.step, .evaluated_step = state_.evaluated_step};
   peaks_.enter("train");
 }

@@ -11,6 +11,7 @@
 #include "base/run_config.h"
 #include "step/step.h"
 #include "training/checkpoint.h"
+#include "training/oom_recovery.h"
 #include "training/phase_peaks.h"
 #include "training/resume.h"
 #include "training/run_plan.h"
@@ -39,14 +40,21 @@ class TrainingRun {
 
  private:
   static model::Transformer load_model(const RunConfig& config, const BaseModel& base,
-                                       const AdapterPlan& adapter);
+                                       const AdapterPlan& adapter,
+                                       const model::ModelOptions& options);
   void say_notes() const;
   void say_plan() const;
   void record_plan();
   void take_over(const StartingPoint& start);
   void restore(const std::filesystem::path& checkpoint);
 
+  void probe();
+  template <typename Take>
+  step::StepResult with_recovery(const std::string& during, const data::StepBatch& batch,
+                                 const Take& take);
   void take_step();
+  PlanRequest plan_request() const;
+  void note_out_of_memory(const OutOfMemory& event);
   void count_skipped(const step::StepResult& result);
   void check_divergence() const;
   void write_step(const step::StepResult& result, const data::StepBatch& batch,
@@ -71,6 +79,9 @@ class TrainingRun {
   InputHashes inputs_;
   model::Transformer model_;
   step::Optimizer optimizer_;
+  OomRecovery recovery_;
+  fit::StepSettings settings_;             // of the next step
+  fit::StepSettings evaluation_settings_;  // of the next evaluation
   data::Loader loader_;
   TrainerState state_;
   MetricsPosition saved_;  // what the newest checkpoint has behind it

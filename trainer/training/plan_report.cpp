@@ -1,0 +1,358 @@
+#include "training/plan_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "fit/step_flops.h"
+#include "training/does_not_fit.h"
+#include "training/largest_batch.h"
+
+namespace rung::training {
+namespace {
+
+constexpr int64_t kTwentyFourGb = int64_t{23} << 30;  // what a program gets of a 24 GB card
+constexpr int64_t kBarWidth = 32;                     // characters
+
+// Operations and bytes of a whole run.
+class RunWork {
+ public:
+  RunWork(const PlanRequest& request, double epochs, double micro_batches)
+      : num_blocks_(request.model.num_layers), micro_batches_(micro_batches) {
+    // A thousand examples at a time: an epoch may be larger than a batch can be.
+    constexpr size_t kChunk = 1000;
+    for (size_t first = 0; first < request.examples.size(); first += kChunk) {
+      const auto chunk =
+          request.examples.subspan(first, std::min(kChunk, request.examples.size() - first));
+      std::vector<int64_t> all(chunk.size());
+      std::iota(all.begin(), all.end(), int64_t{0});
+      const data::StepBatch batch{.micro_batches = {data::make_micro_batch(chunk, all)}};
+      const fit::StepFlops flops =
+          fit::step_flops(request.model, request.adapter, batch, num_blocks_);
+      kept_ += epochs * (flops.total() - flops.recomputed);
+      recomputed_ += epochs * flops.recomputed;
+      linears_ += epochs * flops.linears;
+      tokens_ += epochs * static_cast<double>(batch.num_tokens());
+    }
+  }
+
+  double tokens() const { return tokens_; }
+  // Floating-point operations with so many blocks recomputed.
+  double flops(int64_t num_recomputed) const {
+    return kept_ +
+           recomputed_ * static_cast<double>(num_recomputed) / static_cast<double>(num_blocks_);
+  }
+  // Bytes moved to dequantise the weights of all blocks, read and written once a pass over them.
+  double dequantised_bytes(const fit::StepSettings& settings) const {
+    constexpr double kBytesAWeight = 0.53 + 2.0 + 2.0;  // 4 bits and scales; bf16 out and in again
+    const double weights = linears_ / (4.0 * tokens_);  // 2 operations forward, 2 backward
+    const bool is_shared = settings.memory.dequantisation == model::Dequantisation::kOnceABlock;
+    const double again = is_shared ? 0.0
+                                   : static_cast<double>(settings.memory.num_recomputed) /
+                                         static_cast<double>(num_blocks_);
+    return micro_batches(settings) * (2.0 + again) * weights * kBytesAWeight;
+  }
+  double micro_batches(const fit::StepSettings& settings) const {
+    return micro_batches_ * static_cast<double>(settings.split);
+  }
+
+ private:
+  int64_t num_blocks_;
+  double micro_batches_;
+  double kept_ = 0.0;
+  double recomputed_ = 0.0;
+  double linears_ = 0.0;
+  double tokens_ = 0.0;
+};
+
+// A GPU's bounds: products at a share of the rated speed, then memory for dequantisation; copies of
+// streamed blocks run beside both.
+double seconds_on(const fit::Gpu& gpu, const StepPlan& plan, const RunWork& work, bool is_quantized,
+                  double block_bytes) {
+  const fit::StepSettings& settings = plan.choice.settings;
+  double seconds =
+      work.flops(settings.memory.num_recomputed) / (gpu.flops_per_second * kAssumedShare);
+  if (is_quantized) seconds += work.dequantised_bytes(settings) / gpu.memory_bandwidth;
+  const double copied = 2.0 * work.micro_batches(settings) *
+                        static_cast<double>(plan.model.num_streamed) * block_bytes;
+  return std::max(seconds, copied / gpu.transfer_bandwidth);
+}
+
+// The peak of an evaluation as it will be held, in smaller batches where it must; nothing without
+// one, and where not even one example at a time fits.
+struct EvaluationPeak {
+  int64_t bytes = 0;
+  bool fits = true;
+  std::string advice;
+};
+
+EvaluationPeak evaluation_peak(const PlanRequest& request, const StepPlan& plan) {
+  try {
+    return {.bytes = plan_evaluation({.config = request.config,
+                                      .model = request.model,
+                                      .options = plan.model,
+                                      .adapter = request.adapter,
+                                      .optimizer = optimizer_options(request.config),
+                                      .examples = request.validation,
+                                      .mlp_tile = plan.choice.settings.memory.mlp_tile,
+                                      .limit = request.memory_limit})
+                         .peak};
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kDoesNotFit) throw;
+    return {.fits = false, .advice = error.what()};
+  }
+}
+
+PlannedRung planned_rung(const ReportRequest& request, const StepPlan& plan,
+                         const fit::StepSettings& settings, const RunWork& work) {
+  fit::StepShape shape = step_shape(request.plan);
+  shape.model = plan.model;
+  PlannedRung rung{.name = fit::describe(settings, plan.bounds),
+                   .peak = fit::peak_with(shape, settings)};
+  rung.fits = rung.peak <= request.plan.memory_limit;
+  if (shape.model.compute != c10::kFloat) {
+    shape.model.stands_for = c10::kCUDA;
+    rung.fits_24_gb = fit::peak_with(shape, settings) + kAssumedCudaOverhead <= kTwentyFourGb;
+  }
+  if (request.flops_per_second) {
+    rung.tokens_per_second =
+        work.tokens() * *request.flops_per_second / work.flops(settings.memory.num_recomputed);
+  }
+  return rung;
+}
+
+// The ladder from what is wanted to its top; the chosen setting, which may lie between two rungs,
+// in its place.
+std::vector<PlannedRung> planned_rungs(const ReportRequest& request, const StepPlan& plan,
+                                       const RunWork& work) {
+  std::vector<PlannedRung> rungs;
+  bool is_placed = !plan.choice.fits;
+  std::optional<fit::StepSettings> settings =
+      wanted_settings(request.plan.config, request.plan.model);
+  while (settings) {
+    PlannedRung rung = planned_rung(request, plan, *settings, work);
+    if (!is_placed && rung.fits) {
+      is_placed = true;
+      if (*settings == plan.choice.settings) {
+        rung.is_chosen = true;
+      } else {
+        rungs.push_back(planned_rung(request, plan, plan.choice.settings, work));
+        rungs.back().is_chosen = true;
+      }
+    }
+    rungs.push_back(std::move(rung));
+    settings = fit::next_rung(*settings, plan.bounds);
+  }
+  return rungs;
+}
+
+PlannedGpu planned_gpu(const fit::Gpu& gpu, const ReportRequest& request, const RunWork& work) {
+  PlanRequest on_gpu = request.plan;
+  on_gpu.memory_limit = tensor_limit_on(gpu, on_gpu.config);
+  on_gpu.device = c10::kCUDA;
+  const StepPlan plan = plan_step(on_gpu);
+  const int64_t all_blocks = fit::step_memory(step_shape(on_gpu))
+                                 .at_peak[static_cast<size_t>(memory::Component::kBaseWeights)];
+  const double block_bytes =
+      static_cast<double>(all_blocks) / static_cast<double>(on_gpu.model.num_layers);
+  PlannedGpu planned{.name = gpu.name,
+                     .fits = plan.choice.fits && evaluation_peak(on_gpu, plan).fits,
+                     .rung = fit::describe(plan.choice.settings, plan.bounds),
+                     .peak = plan.choice.peak};
+  planned.hours = seconds_on(gpu, plan, work, on_gpu.config.load_in_4bit, block_bytes) / 3600.0;
+  planned.cost = planned.hours * gpu.price_per_hour;
+  return planned;
+}
+
+std::map<std::string, int64_t> components_of(const memory::Usage& usage) {
+  std::map<std::string, int64_t> components;
+  for (size_t i = 0; i < memory::kNumComponents; ++i) {
+    if (usage.at_peak[i] == 0) continue;
+    components[std::string(memory::name_of(static_cast<memory::Component>(i)))] = usage.at_peak[i];
+  }
+  return components;
+}
+
+void add_phases(const ReportRequest& request, const StepPlan& plan, PlanReport& report) {
+  fit::StepShape shape = step_shape(request.plan);
+  shape.model = plan.model;
+  shape = fit::with_settings(shape, plan.choice.settings);
+  report.components = components_of(fit::step_memory(shape));
+  const int64_t resident = fit::resident_peak(shape);
+  report.phases = {
+      {"load", resident}, {"train", plan.choice.peak}, {"save", resident}, {"resume", resident}};
+  const EvaluationPeak evaluation = evaluation_peak(request.plan, plan);
+  if (evaluation.bytes > 0) report.phases["eval"] = evaluation.bytes;
+  for (const auto& [phase, bytes] : report.phases) report.peak = std::max(report.peak, bytes);
+  report.fits = plan.choice.fits && evaluation.fits;
+  if (!plan.choice.fits) {
+    report.advice = memory_advice(request.plan);
+  } else if (!evaluation.fits) {
+    report.advice = evaluation.advice;
+  }
+}
+
+Json or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
+
+std::string bar(int64_t bytes, int64_t whole) {
+  const auto filled = static_cast<size_t>(
+      std::clamp<int64_t>(whole > 0 ? bytes * kBarWidth / whole : 0, bytes > 0 ? 1 : 0, kBarWidth));
+  return std::string(filled, '#') + std::string(static_cast<size_t>(kBarWidth) - filled, '.');
+}
+
+std::string duration(double seconds) {
+  if (seconds < 90) return fmt::format("{:.2g} s", seconds);
+  if (seconds < 5400) return fmt::format("{:.0f} min", seconds / 60);
+  return fmt::format("{:.1f} h", seconds / 3600);
+}
+
+void write_memory(const PlanReport& report, std::back_insert_iterator<std::string> out) {
+  fmt::format_to(out, "memory, of {} for tensors\n", format_bytes(report.limit));
+  for (const char* phase : {"load", "train", "eval", "save", "resume"}) {
+    const auto found = report.phases.find(phase);
+    if (found == report.phases.end()) continue;
+    fmt::format_to(out, "  {:<14}{:>12}  {}\n", phase, format_bytes(found->second),
+                   bar(found->second, report.limit));
+  }
+  fmt::format_to(out, "\nat the peak of a training step\n");
+  std::vector<std::pair<int64_t, std::string>> parts;
+  int64_t whole = 0;
+  for (const auto& [name, bytes] : report.components) {
+    parts.emplace_back(bytes, name);
+    whole += bytes;
+  }
+  std::ranges::sort(parts, std::ranges::greater{});
+  for (const auto& [bytes, name] : parts) {
+    fmt::format_to(out, "  {:<14}{:>12}  {}\n", name, format_bytes(bytes), bar(bytes, whole));
+  }
+}
+
+void write_rungs(const PlanReport& report, std::back_insert_iterator<std::string> out) {
+  const bool has_rate = report.flops_per_second.has_value();
+  fmt::format_to(out, "\nladder: the first that fits is taken; all give the same results\n");
+  fmt::format_to(out, "  {:>2}{:>12}{:>7}{:>8}{}  {}\n", "", "peak", "fits", "24 GB",
+                 has_rate ? fmt::format("{:>10}{:>10}", "tok/s", "run") : "", "with");
+  for (const PlannedRung& rung : report.rungs) {
+    std::string times;
+    if (rung.tokens_per_second) {
+      times = fmt::format("{:>10.0f}{:>10}", *rung.tokens_per_second,
+                          duration(report.tokens / *rung.tokens_per_second));
+    }
+    fmt::format_to(out, "  {:>2}{:>12}{:>7}{:>8}{}  {}\n", rung.is_chosen ? "->" : "",
+                   format_bytes(rung.peak), rung.fits ? "yes" : "no",
+                   !rung.fits_24_gb   ? "-"
+                   : *rung.fits_24_gb ? "yes"
+                                      : "no",
+                   times, rung.name);
+  }
+}
+
+void write_gpus(const PlanReport& report, std::back_insert_iterator<std::string> out) {
+  const auto best = [&](double PlannedGpu::*field) {
+    double least = 0.0;
+    for (const PlannedGpu& gpu : report.gpus) {
+      if (gpu.fits && (least == 0.0 || gpu.*field < least)) least = gpu.*field;
+    }
+    return least;
+  };
+  const double fastest = best(&PlannedGpu::hours);
+  const double cheapest = best(&PlannedGpu::cost);
+  fmt::format_to(out, "\n  {:<12}{:>7}{:>12}{:>10}{:>10}  {}\n", "GPU", "fits", "peak", "time",
+                 "cost", "with");
+  for (const PlannedGpu& gpu : report.gpus) {
+    std::string marks;
+    if (gpu.fits && gpu.cost == cheapest) marks += "  <- cheapest";
+    if (gpu.fits && gpu.hours == fastest) marks += "  <- fastest";
+    fmt::format_to(out, "  {:<12}{:>7}{:>12}{:>10}{:>10.2g}  {}{}\n", gpu.name,
+                   gpu.fits ? "yes" : "no", format_bytes(gpu.peak), duration(gpu.hours * 3600),
+                   gpu.cost, gpu.rung, marks);
+  }
+  fmt::format_to(
+      out,
+      "  Times: a roofline, nothing measured ({:.0f} % of the rated products, dequantisation "
+      "at the memory's speed).\n  Prices: the table of GPUs. On each, {} are taken to be "
+      "the CUDA context's.\n",
+      100 * kAssumedShare, format_bytes(kAssumedCudaOverhead));
+}
+
+}  // namespace
+
+int64_t tensor_limit_on(const fit::Gpu& gpu, const RunConfig& config) {
+  const int64_t process =
+      config.memory_limit > 0 ? std::min(config.memory_limit, gpu.memory) : gpu.memory;
+  return process - kAssumedCudaOverhead;
+}
+
+PlanReport make_plan_report(const ReportRequest& request) {
+  const RunConfig& config = request.plan.config;
+  const StepPlan plan = plan_step(request.plan);
+  PlanReport report{.device = request.device,
+                    .limit = request.plan.memory_limit,
+                    .flops_per_second = request.flops_per_second};
+  const int64_t in_epoch =
+      data::Loader(request.plan.examples, loader_options(config)).steps_in_epoch(0);
+  report.total_steps = total_steps(config, in_epoch);
+  const auto steps = static_cast<double>(report.total_steps);
+  const RunWork work(request.plan, steps / static_cast<double>(in_epoch),
+                     steps * static_cast<double>(config.gradient_accumulation_steps));
+  report.tokens = work.tokens();
+  add_phases(request, plan, report);
+  report.rungs = planned_rungs(request, plan, work);
+  for (const fit::Gpu& gpu : request.gpus) report.gpus.push_back(planned_gpu(gpu, request, work));
+  return report;
+}
+
+Json plan_json(const PlanReport& report) {
+  Json rungs = Json::array();
+  for (const PlannedRung& rung : report.rungs) {
+    rungs.push_back({{"name", rung.name},
+                     {"peak", rung.peak},
+                     {"tokens_per_second", or_null(rung.tokens_per_second)},
+                     {"same_numbers", true},
+                     {"chosen", rung.is_chosen},
+                     {"fits", rung.fits},
+                     {"fits_24_gb", rung.fits_24_gb ? Json(*rung.fits_24_gb) : Json()}});
+  }
+  Json gpus = Json::array();
+  for (const PlannedGpu& gpu : report.gpus) {
+    gpus.push_back({{"name", gpu.name},
+                    {"fits", gpu.fits},
+                    {"hours", gpu.hours},
+                    {"cost", gpu.cost},
+                    {"peak", gpu.peak},
+                    {"rung", gpu.rung}});
+  }
+  Json phases = Json::object();
+  for (const char* phase : {"load", "train", "eval", "save", "resume"}) {
+    const auto found = report.phases.find(phase);
+    phases[phase] = found == report.phases.end() ? Json() : Json(found->second);
+  }
+  return {{"fits", report.fits},
+          {"advice", report.advice.empty() ? Json() : Json(report.advice)},
+          {"limit", report.limit},
+          {"peak", report.peak},
+          {"phases", phases},
+          {"components", report.components},
+          {"rungs", rungs},
+          {"gpus", gpus},
+          {"steps", report.total_steps},
+          {"tokens", report.tokens}};
+}
+
+std::string plan_text(const PlanReport& report) {
+  std::string text = fmt::format("device    {}\nrun       {} steps, {} tokens\n\n", report.device,
+                                 format_count(report.total_steps),
+                                 format_count(static_cast<int64_t>(report.tokens)));
+  const auto out = std::back_inserter(text);
+  write_memory(report, out);
+  write_rungs(report, out);
+  if (!report.fits) fmt::format_to(out, "\ndoes not fit; {}\n", report.advice);
+  if (!report.gpus.empty()) write_gpus(report, out);
+  return text;
+}
+
+}  // namespace rung::training

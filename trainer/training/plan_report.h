@@ -1,0 +1,74 @@
+// What is known of a run before it starts: memory by phase and component, the ladder, time, and
+// what other GPUs would make of it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "fit/gpu_table.h"
+#include "training/run_plan.h"
+
+namespace rung::training {
+
+struct PlannedRung {
+  std::string name;  // in words (fit/ladder.h)
+  int64_t peak = 0;  // bytes
+  std::optional<double> tokens_per_second;
+  bool fits = false;
+  std::optional<bool> fits_24_gb;  // a card of 24 GB, 23 GiB for the process; none in fp32
+  bool is_chosen = false;
+};
+
+struct PlannedGpu {
+  std::string name;
+  bool fits = false;
+  std::string rung;  // the first that fits, or the last
+  int64_t peak = 0;  // bytes
+  double hours = 0.0;
+  double cost = 0.0;  // in the currency of the table
+};
+
+struct PlanReport {
+  std::string device;
+  int64_t limit = 0;  // bytes for tensors
+  bool fits = false;
+  std::string advice;                         // where it does not fit: what would help
+  int64_t peak = 0;                           // bytes, of all phases
+  std::map<std::string, int64_t> phases;      // bytes: load, train, eval, save, resume
+  std::map<std::string, int64_t> components;  // bytes at the peak of a training step
+  int64_t total_steps = 0;
+  double tokens = 0.0;  // that the run takes
+  std::vector<PlannedRung> rungs;
+  std::vector<PlannedGpu> gpus;
+  std::optional<double> flops_per_second;  // of training steps on this device
+};
+
+struct ReportRequest {
+  PlanRequest plan;
+  std::string device;                      // name
+  std::vector<fit::Gpu> gpus;              // to be compared; may be empty
+  std::optional<double> flops_per_second;  // measured by `rung bench` on this device
+};
+
+// Bytes for tensors on a GPU of the table, under the configuration's memory_limit.
+int64_t tensor_limit_on(const fit::Gpu& gpu, const RunConfig& config);
+
+// Runs steps on shapes only. Where the run does not fit `fits` says so, and `advice` what would
+// help.
+PlanReport make_plan_report(const ReportRequest& request);
+
+// The share of a GPU's rated products that training steps are taken to reach where nothing was
+// measured.
+inline constexpr double kAssumedShare = 0.45;
+
+// Bytes of the CUDA context and the libraries' workspaces on a GPU that is not here.
+inline constexpr int64_t kAssumedCudaOverhead = int64_t{768} << 20;
+
+Json plan_json(const PlanReport& report);
+std::string plan_text(const PlanReport& report);
+
+}  // namespace rung::training
