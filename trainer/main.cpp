@@ -18,6 +18,7 @@
 #include "command/import.h"
 #include "command/inspect.h"
 #include "command/merge.h"
+#include "command/plan.h"
 #include "command/train.h"
 #include "command/version.h"
 #include "job/openmp_spin.h"
@@ -36,8 +37,9 @@ struct Verb {
   std::string_view summary;
 };
 
-constexpr std::array<Verb, 8> kVerbs = {{
+constexpr std::array<Verb, 9> kVerbs = {{
     {"train", &command::run_train, Work::kThreads, "fine-tune as a YAML says"},
+    {"plan", &command::run_plan, Work::kLight, "memory, ladder, time and cost before the start"},
     {"data", &command::run_data, Work::kLight, "show what the model will see"},
     {"eval", &command::run_eval, Work::kThreads, "loss and perplexity of a model or adapter"},
     {"generate", &command::run_generate, Work::kThreads, "answer a prompt"},

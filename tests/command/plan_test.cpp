@@ -1,0 +1,156 @@
+// `rung plan` as a process.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/command/program.h"
+
+namespace rung::command {
+namespace {
+
+using rung::testing::expect_failure;
+using rung::testing::ProgramFolder;
+using rung::testing::ProgramResult;
+using rung::testing::run_program;
+
+ProgramResult plan(const ProgramFolder& dir, std::vector<std::string> more) {
+  more.insert(more.begin(), {"plan", "run.yaml"});
+  return run_program(dir, more);
+}
+
+Json plan_json(const ProgramFolder& dir, std::vector<std::string> more) {
+  more.push_back("--json");
+  const ProgramResult result = plan(dir, more);
+  EXPECT_EQ(result.code, 0) << result.err;
+  return Json::parse(result.out);
+}
+
+const Json& chosen(const Json& json) {
+  static const Json kNone;
+  for (const Json& rung : json.at("rungs")) {
+    if (rung.at("chosen").get<bool>()) return rung;
+  }
+  return kNone;
+}
+
+TEST(PlanProgram, PrintsJsonWithTheAgreedKeys) {
+  const ProgramFolder dir;
+  const Json json = plan_json(dir, {});
+  EXPECT_EQ(json.at("fits"), true);
+  EXPECT_LE(json.at("peak"), json.at("limit"));
+  for (const char* phase : {"load", "train", "save", "resume"}) {
+    EXPECT_GT(json.at("phases").at(phase), 0) << phase;
+  }
+  EXPECT_TRUE(json.at("phases").contains("eval"));
+  int64_t sum = 0;
+  for (const auto& [name, bytes] : json.at("components").items()) sum += bytes.get<int64_t>();
+  EXPECT_EQ(sum, json.at("phases").at("train"));
+  EXPECT_EQ(json.at("gpus"), Json::array());
+  EXPECT_EQ(chosen(json).at("peak"), json.at("phases").at("train"));
+  EXPECT_EQ(chosen(json).at("tokens_per_second"), Json());
+  EXPECT_EQ(chosen(json).at("same_numbers"), true);
+}
+
+TEST(PlanProgram, PlansWhatTheRunThenTakes) {
+  const ProgramFolder dir;
+  const Json json = plan_json(dir, {});
+  const ProgramResult trained = run_program(dir, {"train", "run.yaml"});
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  const Json record = read_json_file(dir / "out" / "run.json");
+  EXPECT_EQ(record.at("memory").at("planned_peak"), json.at("peak"));
+  EXPECT_LE(record.at("memory").at("measured_peak"), json.at("peak"));
+  EXPECT_GE(record.at("memory").at("measured_peak").get<double>(),
+            0.95 * json.at("peak").get<double>());
+}
+
+TEST(PlanProgram, ClimbsUnderALimitAndSaysWhereNothingFits) {
+  const ProgramFolder dir;
+  const Json roomy = plan_json(dir, {});
+  const int64_t least = roomy.at("rungs").back().at("peak");
+  const Json tight = plan_json(dir, {"--set", "memory_limit=" + std::to_string(least)});
+  EXPECT_EQ(chosen(tight).at("peak"), least);
+  const ProgramResult none =
+      plan(dir, {"--json", "--set", "memory_limit=" + std::to_string(least / 2)});
+  EXPECT_EQ(none.code, 4);
+  EXPECT_EQ(Json::parse(none.out).at("fits"), false);
+}
+
+TEST(PlanProgram, ComparesGpus) {
+  const ProgramFolder dir;
+  const Json json =
+      plan_json(dir, {"--all-gpus", "--set", "compute_dtype=bf16", "--set", "memory_limit=0"});
+  ASSERT_EQ(json.at("gpus").size(), 11u);
+  for (const Json& gpu : json.at("gpus")) {
+    EXPECT_EQ(gpu.at("fits"), true);
+    EXPECT_GT(gpu.at("hours"), 0.0);
+    EXPECT_GT(gpu.at("cost"), 0.0);
+  }
+  const ProgramResult table =
+      plan(dir, {"--all-gpus", "--set", "compute_dtype=bf16", "--set", "memory_limit=0"});
+  EXPECT_NE(table.out.find("<- cheapest"), std::string::npos) << table.out;
+  EXPECT_NE(table.out.find("<- fastest"), std::string::npos) << table.out;
+  EXPECT_NE(table.out.find("a roofline, nothing measured"), std::string::npos) << table.out;
+}
+
+TEST(PlanProgram, AsksNothingOfThisMachineForTheTable) {
+  const ProgramFolder dir;
+  const std::vector<std::string> more = {"--all-gpus",  "--set", "compute_dtype=bf16", "--set",
+                                         "device=cuda", "--set", "memory_limit=100TiB"};
+  EXPECT_EQ(plan(dir, more).code, 0);
+  EXPECT_EQ(plan(dir, {"--all-gpus", "--set", "compute_dtype=bf16", "--set", "memory_limit=800MiB",
+                       "--set", "sequence_len=96"})
+                .code,
+            0);
+  EXPECT_EQ(
+      plan(dir, {"--all-gpus", "--set", "compute_dtype=bf16", "--set", "memory_limit=769MiB"}).code,
+      4);
+  expect_failure(plan(dir, {"--gpus", "x.yaml"}), 2, "add --gpu NAME or --all-gpus");
+}
+
+// A run takes fewer examples at a time; so does its plan.
+TEST(PlanProgram, PlansTheEvaluationAsItWillBe) {
+  const ProgramFolder dir;
+  dir.write("test.jsonl", dir.read("train.jsonl"));
+  std::vector<std::string> more = {"--json", "--set",
+                                   "test_datasets=[{path: test.jsonl, type: chat_template}]",
+                                   "--set", "eval_batch_size=6"};
+  const ProgramResult roomy = plan(dir, more);
+  ASSERT_EQ(roomy.code, 0) << roomy.err;
+  const Json json = Json::parse(roomy.out);
+  EXPECT_GT(json.at("phases").at("eval"), 0);
+  const int64_t limit = json.at("phases").at("train");
+  more.insert(more.end(), {"--set", "memory_limit=" + std::to_string(limit)});
+  const ProgramResult tight = plan(dir, more);
+  EXPECT_EQ(tight.code, 0) << tight.err;
+  EXPECT_LE(Json::parse(tight.out).at("phases").at("eval"), limit);
+}
+
+TEST(PlanProgram, PlansForAGpuThatIsNotThere) {
+  const ProgramFolder dir;
+  const ProgramResult result =
+      plan(dir, {"--gpu", "rtx-4090", "--set", "compute_dtype=bf16", "--set", "memory_limit=0"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_TRUE(result.out.starts_with("device    rtx-4090\n")) << result.out;
+  EXPECT_NE(result.out.find("tok/s"), std::string::npos) << result.out;
+  expect_failure(plan(dir, {"--gpu", "voodoo2"}), 2, "one of rtx-3090");
+  expect_failure(plan(dir, {"--gpu", "rtx-4090"}), 3, "fp32 is not supported on CUDA");
+}
+
+TEST(PlanProgram, TakesTimesFromABench) {
+  const ProgramFolder dir;
+  dir.write("bench.json", R"({"figures": [{"tflops": 0.001}]})");
+  const Json json = plan_json(dir, {"--bench", "bench.json"});
+  EXPECT_GT(chosen(json).at("tokens_per_second"), 0.0);
+  dir.write("empty.json", "{}");
+  expect_failure(plan(dir, {"--bench", "empty.json"}), 3, "there is no figure in the file");
+}
+
+TEST(PlanProgram, LeavesNothingBehind) {
+  const ProgramFolder dir;
+  plan(dir, {});
+  EXPECT_FALSE(std::filesystem::exists(dir / "out"));
+}
+
+}  // namespace
+}  // namespace rung::command

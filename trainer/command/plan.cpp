@@ -1,0 +1,159 @@
+#include "command/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "base/config.h"
+#include "base/data_file.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "command/command_line.h"
+#include "training/plan_report.h"
+
+namespace rung::command {
+namespace {
+
+// FLOP/s of the training steps in what `rung bench --json` has printed.
+double benched_rate(const std::filesystem::path& file) {
+  const Json json = read_json_file(file);
+  if (json.contains("figures") && json["figures"].is_array() && !json["figures"].empty() &&
+      json["figures"][0].contains("tflops") && json["figures"][0]["tflops"].is_number()) {
+    const double rate = json["figures"][0]["tflops"].get<double>() * 1e12;
+    if (rate > 0.0) return rate;
+  }
+  throw Error(ExitCode::kConfig, {.what = "there is no figure in the file",
+                                  .expected = "what rung bench --json prints",
+                                  .where = file.string()});
+}
+
+cxxopts::Options make_parser() {
+  cxxopts::Options parser(
+      "rung plan",
+      "What a run will take, before it is started: memory by phase and component, what it would\n"
+      "take on each rung of the ladder, and on other GPUs. Loads no weights, needs no GPU.\n\n"
+      "Examples:\n"
+      "  rung plan configs/demo.yaml\n"
+      "  rung plan configs/demo.yaml --gpu rtx-4090\n"
+      "  rung plan configs/demo.yaml --all-gpus --json\n"
+      "  rung bench configs/demo.yaml --json > bench.json; rung plan configs/demo.yaml --bench "
+      "bench.json\n");
+  parser.positional_help("CONFIG");
+  parser.add_options()("config", "the YAML of the run", cxxopts::value<std::string>())(
+      "gpu", "plan for a GPU of the table in place of this machine", cxxopts::value<std::string>(),
+      "NAME")("all-gpus", "compare all GPUs of the table")(
+      "gpus", "table of GPUs instead of the one that comes with rung",
+      cxxopts::value<std::string>(),
+      "FILE")("bench", "times from what `rung bench --json` printed", cxxopts::value<std::string>(),
+              "FILE")("json", "print one JSON object")(
+      "set", "override a key of the configuration; may be repeated",
+      cxxopts::value<std::vector<std::string>>(), "KEY=VALUE");
+  parser.parse_positional({"config"});
+  return parser;
+}
+
+std::vector<fit::Gpu> known_gpus(const cxxopts::ParseResult& parsed) {
+  if (parsed.count("gpus") > 0) return fit::read_gpus(parsed["gpus"].as<std::string>());
+  return fit::read_gpus(find_data_file("gpus.yaml"));
+}
+
+// Where the run is planned for: this machine, or a GPU of the table.
+struct Place {
+  std::string name;
+  c10::DeviceType type = c10::kCPU;
+  int64_t limit = 0;  // bytes for tensors
+  std::optional<double> flops_per_second;
+};
+
+Place this_machine(RunConfig& config) {
+  const training::Machine machine = training::open_machine(config);
+  config = training::with_device(config, machine);
+  return {.name = machine.device.name(),
+          .type = machine.device.torch_device().type(),
+          .limit = machine.tensor_limit()};
+}
+
+Place place_on(const fit::Gpu& gpu, const RunConfig& config) {
+  return {.name = gpu.name,
+          .type = c10::kCUDA,
+          .limit = training::tensor_limit_on(gpu, config),
+          .flops_per_second = gpu.flops_per_second * training::kAssumedShare};
+}
+
+// With --all-gpus nothing is asked of this machine, which may have no GPU and less memory than the
+// limit: its CPU stands in front of the table.
+RunConfig for_the_table(RunConfig config) {
+  config.device = "cpu";
+  config.memory_limit = 0;
+  return config;
+}
+
+Place place_of(const cxxopts::ParseResult& parsed, RunConfig& config,
+               const std::vector<fit::Gpu>& gpus) {
+  Place place;
+  if (parsed.count("gpu") > 0) {
+    place = place_on(fit::find_gpu(gpus, parsed["gpu"].as<std::string>()), config);
+    config.device = "cpu";  // what computes the plan
+  } else if (parsed.count("all-gpus") > 0) {
+    RunConfig open = for_the_table(config);
+    place = this_machine(open);
+    config.device = open.device;
+  } else {
+    place = this_machine(config);
+  }
+  if (parsed.count("bench") > 0) {
+    place.flops_per_second = benched_rate(parsed["bench"].as<std::string>());
+  }
+  return place;
+}
+
+}  // namespace
+
+int run_plan(int argc, char** argv) {
+  cxxopts::Options parser = make_parser();
+  const auto parsed = parse_arguments(parser, argc, argv);
+  if (!parsed) return static_cast<int>(ExitCode::kOk);
+  if (parsed->count("gpu") > 0 && parsed->count("all-gpus") > 0) {
+    throw Error(ExitCode::kUsage, {.what = "--gpu and --all-gpus exclude each other"});
+  }
+  if (parsed->count("gpus") > 0 && parsed->count("gpu") + parsed->count("all-gpus") == 0) {
+    throw Error(ExitCode::kUsage, {.what = "--gpus names a table of GPUs, but none is asked for",
+                                   .hint = "add --gpu NAME or --all-gpus"});
+  }
+  const LoadedConfig loaded =
+      load_run_config(required(*parsed, "config", "plan"), repeated(*parsed, "set"));
+  print_notes(loaded.notes);
+  const bool wants_gpus = parsed->count("gpu") + parsed->count("all-gpus") > 0;
+  const std::vector<fit::Gpu> gpus = wants_gpus ? known_gpus(*parsed) : std::vector<fit::Gpu>();
+
+  RunConfig config = training::with_starting_adapter(loaded.config, loaded.explicit_keys);
+  const Place place = place_of(*parsed, config, gpus);
+  const training::BaseModel base = training::open_base_model(config);
+  const format::ModelConfig& model = base.folder.config();
+  const data::RunData data =
+      data::load_run_data(config, base.tokenizer,
+                          base.chat_template ? &*base.chat_template : nullptr, model.vocab_size);
+  const training::AdapterPlan adapter = training::plan_adapter(config, model);
+  const training::PlanReport report = training::make_plan_report(
+      {.plan = {.config = config,
+                .model = model,
+                .adapter = adapter.options,
+                .examples = data.train.examples,
+                .validation = data.validation.examples,
+                .memory_limit = place.limit,
+                .device = place.type},
+       .device = place.name,
+       .gpus = parsed->count("all-gpus") > 0 ? gpus : std::vector<fit::Gpu>(),
+       .flops_per_second = place.flops_per_second});
+  print(parsed->count("json") > 0 ? training::plan_json(report).dump() + "\n"
+                                  : training::plan_text(report));
+  const bool fits = report.gpus.empty()
+                        ? report.fits
+                        : std::ranges::any_of(report.gpus, &training::PlannedGpu::fits);
+  return static_cast<int>(fits ? ExitCode::kOk : ExitCode::kDoesNotFit);
+}
+
+}  // namespace rung::command
