@@ -48,22 +48,25 @@ endforeach()
 list(GET RUNG_CUDA_ARCHITECTURES -1 last)
 list(APPEND gencode -gencode "arch=compute_${last},code=compute_${last}")
 
+# A kernel that spills registers or keeps something in local memory is slow and does not compile.
+#
 # Custom commands instead of CMake's CUDA language, whose compiler detection compiles for a GPU of
 # its own choice and fails on a machine where the toolkit has no such target.
-set(objects "")
+set(RUNG_CUDA_OBJECTS "")
 foreach(source ${RUNG_CUDA_SOURCES})
   get_filename_component(name ${source} NAME_WE)
   set(object "${CMAKE_BINARY_DIR}/cuda/${name}.o")
   add_custom_command(OUTPUT ${object}
     COMMAND ${CMAKE_COMMAND} -E make_directory "${CMAKE_BINARY_DIR}/cuda"
     COMMAND ${RUNG_NVCC} -std=c++20 -O3 -Werror all-warnings ${gencode} -Xcompiler -fPIC
+      -Xptxas -warn-spills,-warn-lmem-usage,-Werror
       -ccbin ${CMAKE_CXX_COMPILER} -I "${CMAKE_SOURCE_DIR}" -I "${CMAKE_SOURCE_DIR}/kernels"
       -MD -MF ${object}.d -c ${source} -o ${object}
     DEPENDS ${source}
     DEPFILE ${object}.d
     COMMENT "nvcc ${name}.cu"
     VERBATIM)
-  list(APPEND objects ${object})
+  list(APPEND RUNG_CUDA_OBJECTS ${object})
 endforeach()
 
 # The kernels, and what knows both them and LibTorch's CUDA part. The libraries that this part needs
@@ -75,7 +78,7 @@ endif()
 get_filename_component(RUNG_CUDA_BIN "${RUNG_NVCC}" REALPATH)
 get_filename_component(RUNG_CUDA_HOME "${RUNG_CUDA_BIN}/../.." ABSOLUTE)
 file(GLOB RUNG_PLUGIN_SOURCES CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/trainer/cuda/*.cpp")
-add_library(rung_cuda SHARED ${RUNG_PLUGIN_SOURCES} ${objects})
+add_library(rung_cuda SHARED ${RUNG_PLUGIN_SOURCES} ${RUNG_CUDA_OBJECTS})
 target_include_directories(rung_cuda PRIVATE "${CMAKE_SOURCE_DIR}" "${CMAKE_SOURCE_DIR}/trainer")
 target_include_directories(rung_cuda SYSTEM PRIVATE "${RUNG_CUDA_HOME}/include")
 target_compile_options(rung_cuda PRIVATE ${RUNG_WARNINGS})

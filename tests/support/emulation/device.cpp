@@ -68,6 +68,10 @@ Block& running_block() {
 
 }  // namespace
 
+void* Device::handle() { return this; }
+
+bool Device::launched(int64_t count) const { return num_launches_ == count; }
+
 Device::Device(Schedule schedule) : schedule_(schedule) {}
 
 Device::~Device() = default;
