@@ -34,8 +34,12 @@ uint32_t read_u32(std::string_view bytes, size_t at) {
 // have several parents.
 class TrieWalk {
  public:
-  TrieWalk(std::string_view trie, const std::string& where)
-      : trie_(trie), where_(where), depth_(trie.size() / 4, kUnvisited) {}
+  // num_replacements: bytes that values may point to.
+  TrieWalk(std::string_view trie, size_t num_replacements, const std::string& where)
+      : trie_(trie),
+        num_replacements_(num_replacements),
+        where_(where),
+        depth_(trie.size() / 4, kUnvisited) {}
 
   size_t most_matches() {
     enter(offset_of(unit(0)));
@@ -52,6 +56,7 @@ class TrieWalk {
       const uint32_t base = child ^ offset_of(unit(child));
       const uint8_t is_key = (unit(child) >> 8 & 1) != 0 ? 1 : 0;
       if (base >= depth_.size()) fail("a node points outside", where_);
+      if (is_key) check_value(base);
       if (depth_[base] == kOpen) fail("its nodes form a ring", where_);
       if (depth_[base] == kUnvisited) {
         --node.next_byte;  // once more, when the child is known
@@ -74,6 +79,14 @@ class TrieWalk {
     size_t depth = 0;  // most keys below
   };
 
+  // The value of a key stands where its children begin: an offset into the replacements.
+  void check_value(uint32_t base) const {
+    const uint32_t value = unit(base);
+    if ((value & 0x80000000U) == 0 || (value & 0x7fffffffU) >= num_replacements_) {
+      fail("a value points outside", where_);
+    }
+  }
+
   uint32_t unit(size_t i) const { return read_u32(trie_, 4 * i); }
 
   // Bit 9: the offset is in blocks.
@@ -91,6 +104,7 @@ class TrieWalk {
   }
 
   std::string_view trie_;
+  size_t num_replacements_;
   const std::string& where_;
   std::vector<size_t> depth_;  // by base
   std::vector<Node> stack_;
@@ -104,8 +118,8 @@ size_t check_charsmap(std::string_view map, const std::string& where) {
   if (trie_bytes < kBlockBytes || trie_bytes % kBlockBytes != 0 || trie_bytes >= map.size() - 4) {
     fail(fmt::format("its trie has {} bytes", trie_bytes), where);
   }
-  TrieWalk(map.substr(4, trie_bytes), where).most_matches();
   std::string_view replacements = map.substr(4 + trie_bytes);
+  TrieWalk(map.substr(4, trie_bytes), replacements.size(), where).most_matches();
   if (replacements.back() != '\0') fail("its last replacement has no end", where);
   size_t longest = 0;
   while (!replacements.empty()) {
