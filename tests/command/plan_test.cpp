@@ -142,6 +142,9 @@ TEST(PlanProgram, TakesTimesFromABench) {
   dir.write("bench.json", R"({"figures": [{"tflops": 0.001}]})");
   const Json json = plan_json(dir, {"--bench", "bench.json"});
   EXPECT_GT(chosen(json).at("tokens_per_second"), 0.0);
+  expect_failure(plan(dir, {"--bench", "bench.json", "--gpu", "l4"}), 2, "not of another GPU");
+  dir.write("other.json", R"({"device": "GPU", "figures": [{"tflops": 1}]})");
+  expect_failure(plan(dir, {"--bench", "other.json"}), 3, "made on another device");
   dir.write("empty.json", "{}");
   expect_failure(plan(dir, {"--bench", "empty.json"}), 3, "there is no figure in the file");
 }

@@ -74,13 +74,25 @@ TEST(Ladder, OffersNoHostMemoryWhereItIsTheSame) {
   }
 }
 
-TEST(Ladder, OfAnEvaluationCutsBatchesOnly) {
+TEST(Ladder, OfAnEvaluationHasChunksAndParts) {
   const LadderBounds bounds{.num_documents = 4, .num_tokens = 100};
   const auto rungs = climb({}, bounds);
-  ASSERT_EQ(rungs.size(), 3u);
-  EXPECT_EQ(rungs[2], (StepSettings{.split = 4}));
+  ASSERT_EQ(rungs.size(), 5u);
   EXPECT_EQ(describe(rungs[0], bounds), "as it is");
-  EXPECT_EQ(describe(rungs[1], bounds), "micro-batches in 2 parts");
+  EXPECT_EQ(describe(rungs[2], bounds), "logits in chunks of 4 MiB");
+  EXPECT_EQ(rungs[4].split, 4);
+}
+
+TEST(Ladder, HasNothingForWhatHasNoTokens) { EXPECT_EQ(climb({}, {}).size(), 1u); }
+
+TEST(Ladder, MayBeRecomputationAlone) {
+  LadderBounds only = kBounds;
+  only.only_recompute = true;
+  const auto rungs = climb(start(), only);
+  ASSERT_EQ(rungs.size(), 5u);
+  StepSettings last = start();
+  last.memory.num_recomputed = 8;
+  EXPECT_EQ(rungs.back(), last);
 }
 
 TEST(Ladder, IsToldInWords) {

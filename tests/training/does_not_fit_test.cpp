@@ -129,6 +129,13 @@ TEST_F(MemoryAdvice, SaysWhatToRaiseWhereNothingIsEnough) {
   const std::string text = advice(1000);
   EXPECT_TRUE(text.starts_with("even ")) << text;
   EXPECT_NE(text.find(": raise memory_limit to "), std::string::npos) << text;
+  // The limit that it names for the run as it is does.
+  const std::string words = "without these changes to ";
+  const size_t at = text.find(words);
+  ASSERT_NE(at, std::string::npos) << text;
+  const int64_t mib = std::stoll(text.substr(at + words.size()));
+  config_.memory_limit = mib << 20;
+  EXPECT_NO_THROW(plan_run(request(mib << 20)));
 }
 
 TEST_F(MemoryAdvice, AFixedNumberOfBlocksMayBeLeftToThePlan) {

@@ -238,10 +238,9 @@ RunFields machine_fields() {
       {{.name = "fit",
         .help =
             "auto: where a step does not fit, before the run or in the middle of it, what takes "
-            "less "
-            "memory and leaves the results alone is tried: smaller micro-batches, more "
-            "recomputation, ...; off: micro-batches stay whole, and running out of memory is the "
-            "end",
+            "less memory and computes the same is tried: smaller micro-batches, more "
+            "recomputation, ...; off: only gradient_checkpointing: auto is settled, and running "
+            "out of memory is the end",
         .choices = {"auto", "off"}},
        &RunConfig::fit},
       {{.name = "activation_offloading",

@@ -36,13 +36,14 @@ training::Evaluation evaluate(const RunConfig& config, const training::BaseModel
   const std::vector<data::Example> examples = evaluation_examples(config, base);
   model::ModelOptions options = training::model_options(config, model_config);
   if (config.layer_offloading) options.num_streamed = model_config.num_layers;
-  const int64_t mlp_tile = config.tiled_mlp ? training::mlp_tile(model_config) : 0;
+  model::MemorySettings memory;
+  if (config.tiled_mlp) memory.mlp_tile = training::mlp_tile(model_config);
   training::EvaluationRequest request{.config = config,
                                       .model = model_config,
                                       .options = options,
                                       .adapter = {},
                                       .examples = examples,
-                                      .mlp_tile = mlp_tile,
+                                      .memory = memory,
                                       .limit = limit};
   if (adapter) request.adapter = training::saved_adapter_options(*adapter);
   const training::EvaluationPlan plan = training::plan_evaluation(request);
@@ -54,7 +55,7 @@ training::Evaluation evaluate(const RunConfig& config, const training::BaseModel
   if (options.num_streamed == 0 && plan.peak + model.resident_bytes() <= limit) {
     model.make_weights_resident();
   }
-  fit::StepSettings settings{.memory = {.mlp_tile = mlp_tile}};
+  fit::StepSettings settings{.memory = plan.memory};
   return training::evaluate(model, examples, {.batch_size = plan.batch_size}, settings);
 }
 

@@ -18,8 +18,14 @@ namespace rung::command {
 namespace {
 
 // FLOP/s of the training steps in what `rung bench --json` has printed.
-double benched_rate(const std::filesystem::path& file) {
+double benched_rate(const std::filesystem::path& file, const std::string& device) {
   const Json json = read_json_file(file);
+  if (json.value("device", device) != device) {
+    throw Error(ExitCode::kConfig, {.what = "the bench was made on another device",
+                                    .got = json.value("device", ""),
+                                    .expected = device,
+                                    .where = file.string()});
+  }
   if (json.contains("figures") && json["figures"].is_array() && !json["figures"].empty() &&
       json["figures"][0].contains("tflops") && json["figures"][0]["tflops"].is_number()) {
     const double rate = json["figures"][0]["tflops"].get<double>() * 1e12;
@@ -105,7 +111,7 @@ Place place_of(const cxxopts::ParseResult& parsed, RunConfig& config,
     place = this_machine(config);
   }
   if (parsed.count("bench") > 0) {
-    place.flops_per_second = benched_rate(parsed["bench"].as<std::string>());
+    place.flops_per_second = benched_rate(parsed["bench"].as<std::string>(), place.name);
   }
   return place;
 }
@@ -118,6 +124,11 @@ int run_plan(int argc, char** argv) {
   if (!parsed) return static_cast<int>(ExitCode::kOk);
   if (parsed->count("gpu") > 0 && parsed->count("all-gpus") > 0) {
     throw Error(ExitCode::kUsage, {.what = "--gpu and --all-gpus exclude each other"});
+  }
+  if (parsed->count("bench") > 0 && parsed->count("gpu") + parsed->count("all-gpus") > 0) {
+    throw Error(ExitCode::kUsage,
+                {.what = "--bench has the speed of this machine, not of another GPU",
+                 .hint = "leave out one of the two"});
   }
   if (parsed->count("gpus") > 0 && parsed->count("gpu") + parsed->count("all-gpus") == 0) {
     throw Error(ExitCode::kUsage, {.what = "--gpus names a table of GPUs, but none is asked for",

@@ -16,7 +16,7 @@ memory::Usage evaluation_memory(const EvaluationShape& shape) {
   if (shape.adapter) model.add_adapter(*shape.adapter);
   std::optional<step::Optimizer> optimizer;
   if (shape.optimizer) optimizer.emplace(model.adapter().parameters(), *shape.optimizer);
-  model.loss(shape.batch, shape.mlp_tile);
+  model.loss(shape.batch, shape.memory);
   return counter.usage();
 }
 

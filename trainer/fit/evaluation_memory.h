@@ -17,7 +17,7 @@ struct EvaluationShape {
   std::optional<model::AdapterOptions> adapter;     // absent: the base model alone
   std::optional<step::OptimizerOptions> optimizer;  // absent: nothing beside the model
   data::MicroBatch batch;                           // the largest; token values are not looked at
-  int64_t mlp_tile = 0;                             // tokens that the MLPs take at a time; 0: all
+  model::MemorySettings memory = {};                // tiles and head chunks count
 };
 
 // Peak of tensor bytes, from an empty process to the end of the batch.

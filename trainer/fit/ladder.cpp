@@ -13,7 +13,6 @@ using model::Checkpoints;
 using model::Dequantisation;
 
 constexpr int64_t kTokensOfAFullPart = 1024;  // fewer, and products run below their full speed
-constexpr int64_t kLeastHeadChunk = 4 << 20;  // bytes
 
 int64_t quarter(int64_t num_blocks) { return std::max<int64_t>(1, (num_blocks + 3) / 4); }
 
@@ -25,7 +24,7 @@ StepSettings with_split(StepSettings settings, const LadderBounds& bounds) {
 }  // namespace
 
 std::optional<StepSettings> next_rung(const StepSettings& settings, const LadderBounds& bounds) {
-  const bool can_split = settings.split < bounds.num_documents;
+  const bool can_split = !bounds.only_recompute && settings.split < bounds.num_documents;
   StepSettings next = settings;
   model::MemorySettings& memory = next.memory;
   if (can_split && bounds.num_tokens / (2 * settings.split) >= kTokensOfAFullPart) {
@@ -36,12 +35,13 @@ std::optional<StepSettings> next_rung(const StepSettings& settings, const Ladder
         std::min(memory.num_recomputed + quarter(bounds.num_blocks), bounds.most_recomputed);
     return next;
   }
+  if (bounds.only_recompute) return std::nullopt;
   const bool recomputes = memory.num_recomputed > 0;
   if (recomputes && bounds.is_quantized && memory.dequantisation == Dequantisation::kOnceABlock) {
     memory.dequantisation = Dequantisation::kEachProduct;
     return next;
   }
-  if (bounds.num_blocks > 0 && memory.head_chunk_bytes > kLeastHeadChunk) {
+  if (bounds.num_tokens > 0 && memory.head_chunk_bytes > kLeastHeadChunk) {
     memory.head_chunk_bytes = std::max(memory.head_chunk_bytes / 4, kLeastHeadChunk);
     return next;
   }
@@ -78,7 +78,7 @@ std::string describe(const StepSettings& settings, const LadderBounds& bounds) {
   if (memory.checkpoints == Checkpoints::kOnHost && memory.num_recomputed > 0) {
     parts.push_back("block inputs on the host");
   }
-  if (memory.mlp_tile > 0) {
+  if (memory.mlp_tile > 0 && (memory.num_recomputed > 0 || bounds.num_blocks == 0)) {
     parts.push_back(fmt::format("MLPs in tiles of {} tokens", memory.mlp_tile));
   }
   return parts.empty() ? "as it is" : fmt::format("{}", fmt::join(parts, ", "));

@@ -19,6 +19,8 @@
 
 namespace rung::fit {
 
+inline constexpr int64_t kLeastHeadChunk = 4 << 20;  // bytes of logits at a time
+
 // All of a step that may change from one step to the next.
 struct StepSettings {
   int64_t split = 1;  // parts of each micro-batch, by documents
@@ -31,6 +33,7 @@ struct StepSettings {
 struct LadderBounds {
   int64_t num_blocks = 0;       // of the model; 0: a pass without gradients
   int64_t most_recomputed = 0;  // blocks that may be
+  bool only_recompute = false;  // nothing else is changed
   bool is_quantized = false;    // the base
   bool has_own_memory = false;  // the device: host memory is another
   int64_t num_documents = 1;    // most in a micro-batch

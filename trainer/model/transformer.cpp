@@ -217,14 +217,17 @@ at::Tensor Transformer::train(const data::MicroBatch& documents, const TrainOpti
   return loss.loss_sum;
 }
 
-at::Tensor Transformer::loss(const data::MicroBatch& documents, int64_t mlp_tile) const {
+at::Tensor Transformer::loss(const data::MicroBatch& documents,
+                             const MemorySettings& memory) const {
   const c10::NoGradGuard no_grad;
   const data::MicroBatch batch = with_padding(documents, precision_);
   PassContext context = batch_context(batch);
-  context.mlp_tile = mlp_tile;
+  context.mlp_tile = memory.mlp_tile;
   const at::Tensor x = forward(embed(batch.input_ids), context);
   const auto rows = ops::supervised_rows(batch.targets, precision_, options_.device);
-  return ops::head_loss(x, head_, rows, {.precision = precision_}).loss_sum;
+  return ops::head_loss(x, head_, rows,
+                        {.precision = precision_, .chunk_bytes = memory.head_chunk_bytes})
+      .loss_sum;
 }
 
 }  // namespace rung::model

@@ -81,8 +81,8 @@ class Transformer {
   // Forward and backward of one micro-batch: adds to adapter().gradients(). Returns the sum of the
   // token losses, [1] fp64 on the device.
   at::Tensor train(const data::MicroBatch& documents, const TrainOptions& options);
-  // Likewise, without gradients or dropout; the MLPs take mlp_tile tokens at a time (0: all).
-  at::Tensor loss(const data::MicroBatch& documents, int64_t mlp_tile = 0) const;
+  // Likewise, without gradients or dropout; of the settings tiles and head chunks count.
+  at::Tensor loss(const data::MicroBatch& documents, const MemorySettings& memory = {}) const;
 
  private:
   PassContext batch_context(const data::MicroBatch& batch) const;

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/units.h"
+#include "fit/evaluation_memory.h"
 #include "training/largest_batch.h"
 
 namespace rung::training {
@@ -114,15 +115,20 @@ std::vector<Change> possible_changes(const PlanRequest& request) {
   return changes;
 }
 
-// What the largest step takes on the last rung of its ladder.
-int64_t peak_of(const PlanRequest& request, const Variant& variant) {
-  // A sequence_len below the examples' lengths stands for shorter data.
-  std::vector<data::Example> examples(request.examples.begin(), request.examples.end());
-  const auto most = static_cast<size_t>(variant.config.sequence_len);
+// A sequence_len below the examples' lengths stands for shorter data.
+void shorten(std::vector<data::Example>& examples, int64_t sequence_len) {
+  const auto most = static_cast<size_t>(sequence_len);
   for (data::Example& example : examples) {
     example.input_ids.resize(std::min(example.input_ids.size(), most));
     example.labels.resize(std::min(example.labels.size(), most));
   }
+}
+
+// What the largest step takes on the last rung of its ladder, and an evaluation one example at a
+// time.
+int64_t peak_of(const PlanRequest& request, const Variant& variant) {
+  std::vector<data::Example> examples(request.examples.begin(), request.examples.end());
+  shorten(examples, variant.config.sequence_len);
   PlanRequest changed{.config = variant.config,
                       .model = request.model,
                       .adapter = variant.adapter,
@@ -130,7 +136,17 @@ int64_t peak_of(const PlanRequest& request, const Variant& variant) {
                       .validation = {},
                       .memory_limit = 0,  // nothing fits: the top of the ladder
                       .device = request.device};
-  return plan_step(changed).choice.peak;
+  const StepPlan plan = plan_step(changed);
+  if (request.validation.empty()) return plan.choice.peak;
+  std::vector<data::Example> validation(request.validation.begin(), request.validation.end());
+  shorten(validation, variant.config.sequence_len);
+  return std::max(plan.choice.peak,
+                  fit::evaluation_peak({.config = request.model,
+                                        .model = plan.model,
+                                        .adapter = variant.adapter,
+                                        .optimizer = optimizer_options(variant.config),
+                                        .batch = largest_evaluation_batch(validation, 1),
+                                        .memory = {.head_chunk_bytes = fit::kLeastHeadChunk}}));
 }
 
 std::string described(const Remedy& remedy) {
@@ -139,12 +155,16 @@ std::string described(const Remedy& remedy) {
 
 // In whole MiB, rounded up, and with what the limit leaves to a GPU's context: a limit that is set
 // to it is enough.
-std::string raise_the_limit(const PlanRequest& request, int64_t peak) {
+std::string whole_mib(const PlanRequest& request, int64_t peak) {
   constexpr int64_t kMiB = int64_t{1} << 20;
   const int64_t set = request.config.memory_limit;
   const int64_t overhead = set > 0 ? std::max<int64_t>(0, set - request.memory_limit) : 0;
-  const std::string needed = fmt::format("{}MiB", (peak + overhead + kMiB - 1) / kMiB);
-  if (set > 0) return "raise memory_limit to " + needed;
+  return fmt::format("{}MiB", (peak + overhead + kMiB - 1) / kMiB);
+}
+
+std::string raise_the_limit(const PlanRequest& request, int64_t peak) {
+  const std::string needed = whole_mib(request, peak);
+  if (request.config.memory_limit > 0) return "raise memory_limit to " + needed;
   return fmt::format("make {} free, or take a bigger machine", needed);
 }
 
@@ -162,8 +182,13 @@ std::string joint_advice(const PlanRequest& request, const std::vector<Remedy>& 
       return fmt::format("{}, together, take {}", fmt::join(names, ", "), format_bytes(peak));
     }
   }
-  return fmt::format("even {} take {}: {}, or take a smaller model", fmt::join(names, ", "),
-                     format_bytes(peak), raise_the_limit(request, peak));
+  std::string advice = fmt::format("even with {} it takes {}: {}", fmt::join(names, ", "),
+                                   format_bytes(peak), raise_the_limit(request, peak));
+  if (request.config.memory_limit > 0) {
+    advice += fmt::format(" as well, or without these changes to {}",
+                          whole_mib(request, peak_of(request, {request.config, request.adapter})));
+  }
+  return advice + ", or take a smaller model";
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ double evaluation_loss(const model::Transformer& model, const data::MicroBatch& 
   const auto attempt = [&](const fit::StepSettings& now) {
     double sum = 0.0;
     for (const data::MicroBatch& part : data::split_micro_batch(batch, now.split)) {
-      sum += model.loss(part, now.memory.mlp_tile).item<double>();
+      sum += model.loss(part, now.memory).item<double>();
     }
     return sum;
   };

@@ -31,7 +31,7 @@ double evaluation_loss(const model::Transformer& model, const data::MicroBatch& 
                        OomRecovery* recovery, fit::StepSettings& settings);
 
 // Runs every example once, without dropout. `settings` is what a recovery has come to, for the next
-// evaluation to start from; of them split and mlp_tile count.
+// evaluation to start from; of them the split, tiles and head chunks count.
 Evaluation evaluate(const model::Transformer& model, std::span<const data::Example> examples,
                     const EvaluationOptions& options, fit::StepSettings& settings);
 

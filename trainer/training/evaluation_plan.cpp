@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/units.h"
+#include "fit/ladder.h"
 #include "training/does_not_fit.h"
 #include "training/largest_batch.h"
 #include "training/setup.h"
@@ -12,13 +13,14 @@
 namespace rung::training {
 namespace {
 
-int64_t peak_of(const EvaluationRequest& request, int64_t batch_size) {
+int64_t peak_of(const EvaluationRequest& request, const model::MemorySettings& memory,
+                int64_t batch_size) {
   return fit::evaluation_peak({.config = request.model,
                                .model = request.options,
                                .adapter = request.adapter,
                                .optimizer = request.optimizer,
                                .batch = largest_evaluation_batch(request.examples, batch_size),
-                               .mlp_tile = request.mlp_tile});
+                               .memory = memory});
 }
 
 }  // namespace
@@ -36,23 +38,29 @@ EvaluationPlan plan_evaluation(const EvaluationRequest& request) {
       config.eval_batch_size > 0 ? config.eval_batch_size : config.micro_batch_size;
   plan.batch_size = plan.wanted_batch_size;
   if (request.examples.empty()) return plan;
-  plan.peak = peak_of(request, plan.batch_size);
+  plan.memory = request.memory;
+  plan.peak = peak_of(request, plan.memory, plan.batch_size);
   if (plan.peak <= request.limit) return plan;
   // The peak falls with the size: `low` fits, `high` does not.
   int64_t low = 1;
   int64_t high = std::min(plan.wanted_batch_size, static_cast<int64_t>(request.examples.size()));
-  plan.peak = peak_of(request, low);
+  plan.peak = peak_of(request, plan.memory, low);
+  if (plan.peak > request.limit) {
+    plan.memory.head_chunk_bytes = std::min(plan.memory.head_chunk_bytes, fit::kLeastHeadChunk);
+    plan.peak = peak_of(request, plan.memory, low);
+  }
   if (plan.peak > request.limit) {
     throw_does_not_fit(
         config, {.what = "an evaluation does not fit, even with one example at a time",
                  .peak = plan.peak,
                  .limit = request.limit,
-                 .hint = "lower sequence_len, or take the longest examples out of the validation "
-                         "data"});
+                 .hint = fmt::format("raise memory_limit by {}, take the longest examples out of "
+                                     "the validation data, or do without it",
+                                     format_bytes(plan.peak - request.limit))});
   }
   while (high - low > 1) {
     const int64_t middle = (low + high) / 2;
-    const int64_t peak = peak_of(request, middle);
+    const int64_t peak = peak_of(request, plan.memory, middle);
     if (peak <= request.limit) {
       low = middle;
       plan.peak = peak;

@@ -20,13 +20,14 @@ struct EvaluationRequest {
   std::optional<model::AdapterOptions> adapter;     // absent: the base model alone
   std::optional<step::OptimizerOptions> optimizer;  // absent: nothing beside the model
   std::span<const data::Example> examples;
-  int64_t mlp_tile = 0;  // tokens that the MLPs take at a time; 0: all
-  int64_t limit = 0;     // bytes
+  model::MemorySettings memory;  // tiles and head chunks count
+  int64_t limit = 0;             // bytes
 };
 
 struct EvaluationPlan {
   int64_t wanted_batch_size = 0;  // eval_batch_size, else micro_batch_size
   int64_t batch_size = 0;         // examples at a time; at most as many as wanted
+  model::MemorySettings memory;   // with smaller head chunks where it takes them
   int64_t peak = 0;               // bytes of tensors in the largest batch; 0 without examples
 
   // One line where the wanted size does not fit.

@@ -98,12 +98,19 @@ EvaluationPeak evaluation_peak(const PlanRequest& request, const StepPlan& plan)
                                       .adapter = request.adapter,
                                       .optimizer = optimizer_options(request.config),
                                       .examples = request.validation,
-                                      .mlp_tile = plan.choice.settings.memory.mlp_tile,
+                                      .memory = plan.choice.settings.memory,
                                       .limit = request.memory_limit})
                          .peak};
   } catch (const Error& error) {
     if (error.code() != ExitCode::kDoesNotFit) throw;
-    return {.fits = false, .advice = error.what()};
+    return {.bytes = fit::evaluation_peak({.config = request.model,
+                                           .model = plan.model,
+                                           .adapter = request.adapter,
+                                           .optimizer = optimizer_options(request.config),
+                                           .batch = largest_evaluation_batch(request.validation, 1),
+                                           .memory = {.head_chunk_bytes = fit::kLeastHeadChunk}}),
+            .fits = false,
+            .advice = error.what()};
   }
 }
 
@@ -160,6 +167,7 @@ PlannedGpu planned_gpu(const fit::Gpu& gpu, const ReportRequest& request, const 
   const double block_bytes =
       static_cast<double>(all_blocks) / static_cast<double>(on_gpu.model.num_layers);
   PlannedGpu planned{.name = gpu.name,
+                     .limit = on_gpu.memory_limit,
                      .fits = plan.choice.fits && evaluation_peak(on_gpu, plan).fits,
                      .rung = fit::describe(plan.choice.settings, plan.bounds),
                      .peak = plan.choice.peak};
@@ -190,7 +198,7 @@ void add_phases(const ReportRequest& request, const StepPlan& plan, PlanReport& 
   for (const auto& [phase, bytes] : report.phases) report.peak = std::max(report.peak, bytes);
   report.fits = plan.choice.fits && evaluation.fits;
   if (!plan.choice.fits) {
-    report.advice = memory_advice(request.plan);
+    report.advice = "does not fit; " + memory_advice(request.plan);
   } else if (!evaluation.fits) {
     report.advice = evaluation.advice;
   }
@@ -233,7 +241,9 @@ void write_memory(const PlanReport& report, std::back_insert_iterator<std::strin
 
 void write_rungs(const PlanReport& report, std::back_insert_iterator<std::string> out) {
   const bool has_rate = report.flops_per_second.has_value();
-  fmt::format_to(out, "\nladder: the first that fits is taken; all give the same results\n");
+  fmt::format_to(out,
+                 "\nladder: the first that fits is taken; all compute the same, some add up in "
+                 "another order\n");
   fmt::format_to(out, "  {:>2}{:>12}{:>7}{:>8}{}  {}\n", "", "peak", "fits", "24 GB",
                  has_rate ? fmt::format("{:>10}{:>10}", "tok/s", "run") : "", "with");
   for (const PlannedRung& rung : report.rungs) {
@@ -261,15 +271,17 @@ void write_gpus(const PlanReport& report, std::back_insert_iterator<std::string>
   };
   const double fastest = best(&PlannedGpu::hours);
   const double cheapest = best(&PlannedGpu::cost);
-  fmt::format_to(out, "\n  {:<12}{:>7}{:>12}{:>10}{:>10}  {}\n", "GPU", "fits", "peak", "time",
-                 "cost", "with");
+  fmt::format_to(out, "\n  {:<12}{:>7}{:>12}{:>12}{:>10}{:>10}  {}\n", "GPU", "fits", "peak", "of",
+                 "time", "cost", "with");
   for (const PlannedGpu& gpu : report.gpus) {
     std::string marks;
     if (gpu.fits && gpu.cost == cheapest) marks += "  <- cheapest";
     if (gpu.fits && gpu.hours == fastest) marks += "  <- fastest";
-    fmt::format_to(out, "  {:<12}{:>7}{:>12}{:>10}{:>10.2g}  {}{}\n", gpu.name,
-                   gpu.fits ? "yes" : "no", format_bytes(gpu.peak), duration(gpu.hours * 3600),
-                   gpu.cost, gpu.rung, marks);
+    const bool fits = gpu.fits;
+    fmt::format_to(out, "  {:<12}{:>7}{:>12}{:>12}{:>10}{:>10}  {}{}\n", gpu.name,
+                   fits ? "yes" : "no", format_bytes(gpu.peak), format_bytes(gpu.limit),
+                   fits ? duration(gpu.hours * 3600) : "-",
+                   fits ? fmt::format("{:.2g}", gpu.cost) : "-", gpu.rung, marks);
   }
   fmt::format_to(
       out,
@@ -321,6 +333,7 @@ Json plan_json(const PlanReport& report) {
   for (const PlannedGpu& gpu : report.gpus) {
     gpus.push_back({{"name", gpu.name},
                     {"fits", gpu.fits},
+                    {"limit", gpu.limit},
                     {"hours", gpu.hours},
                     {"cost", gpu.cost},
                     {"peak", gpu.peak},
@@ -350,7 +363,7 @@ std::string plan_text(const PlanReport& report) {
   const auto out = std::back_inserter(text);
   write_memory(report, out);
   write_rungs(report, out);
-  if (!report.fits) fmt::format_to(out, "\ndoes not fit; {}\n", report.advice);
+  if (!report.fits) fmt::format_to(out, "\n{}\n", report.advice);
   if (!report.gpus.empty()) write_gpus(report, out);
   return text;
 }

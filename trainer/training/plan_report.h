@@ -25,6 +25,7 @@ struct PlannedRung {
 
 struct PlannedGpu {
   std::string name;
+  int64_t limit = 0;  // bytes for tensors
   bool fits = false;
   std::string rung;  // the first that fits, or the last
   int64_t peak = 0;  // bytes

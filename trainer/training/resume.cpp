@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Keys that may change between two processes of one run: they say where and how often, not what.
-constexpr std::array<std::string_view, 16> kFreeKeys = {"output_dir",
+constexpr std::array<std::string_view, 17> kFreeKeys = {"output_dir",
                                                         "save_steps",
                                                         "save_total_limit",
                                                         "logging_steps",
@@ -31,6 +31,7 @@ constexpr std::array<std::string_view, 16> kFreeKeys = {"output_dir",
                                                         "gradient_checkpointing",
                                                         "num_threads",
                                                         "fit",
+                                                        "max_skipped_steps",
                                                         "max_oom_recoveries",
                                                         "activation_offloading",
                                                         "embedding_offloading",

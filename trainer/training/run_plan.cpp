@@ -92,7 +92,10 @@ fit::LadderBounds ladder_bounds(const RunConfig& config, const fit::StepShape& s
       .num_blocks = shape.config.num_layers,
       .most_recomputed = most_recomputed(config.gradient_checkpointing, shape.config),
       .is_quantized = config.load_in_4bit};
-  if (config.fit == "off") return bounds;
+  if (config.fit == "off") {
+    bounds.only_recompute = true;
+    return bounds;
+  }
   bounds.has_own_memory = shape.model.stands_for == c10::kCUDA;
   bounds.mlp_tile = mlp_tile(shape.config);
   for (const data::MicroBatch& micro_batch : shape.batch.micro_batches) {
@@ -170,7 +173,7 @@ RunPlan plan_run(const PlanRequest& request) {
                                      .adapter = request.adapter,
                                      .optimizer = optimizer_options(config),
                                      .examples = request.validation,
-                                     .mlp_tile = plan.settings.memory.mlp_tile,
+                                     .memory = plan.settings.memory,
                                      .limit = request.memory_limit});
   return plan;
 }

@@ -163,6 +163,20 @@ std::optional<std::string> context_note(const RunConfig& config, const format::M
       config.sequence_len, context);
 }
 
+std::optional<std::string> offloading_note(const RunConfig& config) {
+  if (!device_of(config).is_cpu()) return std::nullopt;
+  for (const auto& [key, is_on] : {std::pair("activation_offloading", config.activation_offloading),
+                                   std::pair("embedding_offloading", config.embedding_offloading),
+                                   std::pair("layer_offloading", config.layer_offloading)}) {
+    if (!is_on) continue;
+    return fmt::format(
+        "{} saves nothing on a CPU, whose memory is the host's; what it moves there is not counted "
+        "under memory_limit",
+        key);
+  }
+  return std::nullopt;
+}
+
 RunConfig with_starting_adapter(RunConfig config, const std::set<std::string>& explicit_keys) {
   if (config.lora_model_dir.empty()) return config;
   refuse_unfinished_run(config.lora_model_dir);

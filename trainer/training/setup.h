@@ -48,6 +48,9 @@ step::OptimizerOptions optimizer_options(const RunConfig& config);
 // A line for the user where sequence_len is beyond the positions that the model was made for.
 std::optional<std::string> context_note(const RunConfig& config, const format::ModelConfig& model);
 
+// A line for the user where keys move tensors to host memory, but the device is the CPU itself.
+std::optional<std::string> offloading_note(const RunConfig& config);
+
 // Rank, scaling, targets: from the configuration, or from the adapter in lora_model_dir.
 struct AdapterPlan {
   format::AdapterConfig config;  // as it will be written

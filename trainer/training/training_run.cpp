@@ -47,6 +47,7 @@ TrainingRun::TrainingRun(const RunConfig& config, const StartingPoint& start,
       recovery_(machine.device, config.fit == "off" ? 0 : config.max_oom_recoveries,
                 [this](const OutOfMemory& event) { note_out_of_memory(event); }),
       settings_(plan_.settings),
+      evaluation_settings_{.memory = plan_.evaluation.memory},
       loader_(data_.train.examples, loader_options(config)) {
   if (model_.precision().compute == c10::kHalf) state_.loss_scale.emplace();
   record_plan();
@@ -83,6 +84,7 @@ void TrainingRun::record_plan() {
 void TrainingRun::say_notes() const {
   std::vector<std::string> notes = base_.tokenizer.notes();
   if (const auto note = context_note(config_, base_.folder.config())) notes.push_back(*note);
+  if (const auto note = offloading_note(config_)) notes.push_back(*note);
   for (const std::string& note : notes) {
     fmt::print(log_, "note: {}\n", escape_for_terminal(note));
   }
@@ -187,13 +189,13 @@ void TrainingRun::note_out_of_memory(const OutOfMemory& event) {
 void TrainingRun::probe() {
   if (config_.fit == "off" || is_at_end()) return;
   peaks_.enter("probe");
+  fmt::print(log_, "probe     the largest batches, once before the first step\n");
   const data::StepBatch largest = largest_step(config_, data_.train.examples);
   with_recovery("the largest micro-batch", largest,
                 [&](const data::StepBatch& batch, const step::StepOptions& options) {
                   return step::compute_gradients(model_, batch, state_.step, options);
                 });
   if (!data_.validation.examples.empty()) {
-    evaluation_settings_.memory.mlp_tile = settings_.memory.mlp_tile;
     evaluation_loss(
         model_, largest_evaluation_batch(data_.validation.examples, plan_.evaluation.batch_size),
         &recovery_, evaluation_settings_);
@@ -305,7 +307,6 @@ bool TrainingRun::evaluation_is_due() const {
 // Writes the figures down, unless a stop is requested meanwhile.
 void TrainingRun::evaluate_validation() {
   peaks_.enter("eval");
-  evaluation_settings_.memory.mlp_tile = settings_.memory.mlp_tile;
   const Evaluation result = evaluate(model_, data_.validation.examples,
                                      {.batch_size = plan_.evaluation.batch_size,
                                       .recovery = &recovery_,
