@@ -13,26 +13,10 @@ namespace rung::fit {
 namespace {
 
 using model::Dequantisation;
+using rung::testing::all_linears;
 using rung::testing::TinyFolder;
 
 constexpr int64_t kLayers = 6;
-
-nlohmann::json deep_config() {
-  nlohmann::json config = rung::testing::tiny_llama();
-  config["num_hidden_layers"] = kLayers;
-  return config;
-}
-
-std::vector<std::string> all_linears() {
-  std::vector<std::string> modules;
-  for (int64_t layer = 0; layer < kLayers; ++layer) {
-    for (const char* name : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
-                             "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}) {
-      modules.push_back("model.layers." + std::to_string(layer) + "." + name);
-    }
-  }
-  return modules;
-}
 
 class Choose : public ::testing::Test {
  protected:
@@ -40,7 +24,7 @@ class Choose : public ::testing::Test {
     const auto examples = rung::testing::random_examples(std::vector<int64_t>{100, 60, 90, 5}, 3);
     shape_ = {.config = folder_.config(),
               .model = {.base = model::BaseFormat::kNf4, .max_positions = 128},
-              .adapter = {.r = 4, .modules = all_linears()},
+              .adapter = {.r = 4, .modules = all_linears(kLayers)},
               .batch = rung::testing::step_batch(examples, {{0, 1, 2, 3}})};
     bounds_ = {.num_blocks = kLayers,
                .most_recomputed = kLayers,
@@ -60,7 +44,7 @@ class Choose : public ::testing::Test {
     return rungs;
   }
 
-  TinyFolder folder_{deep_config()};
+  TinyFolder folder_{rung::testing::deep_llama(kLayers)};
   StepShape shape_;
   LadderBounds bounds_;
   StepSettings start_;

@@ -15,26 +15,10 @@
 namespace rung::fit {
 namespace {
 
+using rung::testing::all_linears;
 using rung::testing::TinyFolder;
 
 constexpr int64_t kLayers = 6;
-
-nlohmann::json deep_config() {
-  nlohmann::json config = rung::testing::tiny_llama();
-  config["num_hidden_layers"] = kLayers;
-  return config;
-}
-
-std::vector<std::string> all_linears(int64_t num_layers) {
-  std::vector<std::string> modules;
-  for (int64_t layer = 0; layer < num_layers; ++layer) {
-    for (const char* name : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
-                             "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}) {
-      modules.push_back("model.layers." + std::to_string(layer) + "." + name);
-    }
-  }
-  return modules;
-}
 
 data::StepBatch batch(const std::vector<int64_t>& lengths) {
   const auto examples = rung::testing::random_examples(lengths, 3);
@@ -72,7 +56,7 @@ class StepMemory : public ::testing::TestWithParam<Case> {
             .adapter = {.r = 4, .dropout = c.dropout, .modules = all_linears(kLayers)},
             .batch = batch(c.lengths)};
   }
-  TinyFolder folder_{deep_config()};
+  TinyFolder folder_{rung::testing::deep_llama(kLayers)};
 };
 
 TEST_P(StepMemory, FallsAsBlocksAreRecomputed) {

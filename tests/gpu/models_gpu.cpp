@@ -36,13 +36,13 @@ class OpenGpu : public ::testing::Environment {
 
 // Sizes that tensor cores like, as those of real models are.
 nlohmann::json small(nlohmann::json config) {
-  config["vocab_size"] = 512;
-  config["hidden_size"] = 128;
-  config["intermediate_size"] = 256;
-  config["num_attention_heads"] = 4;
-  config["num_key_value_heads"] = 2;
-  config["head_dim"] = 32;
-  config["max_position_embeddings"] = 512;
+  config.update({{"vocab_size", 512},
+                 {"hidden_size", 128},
+                 {"intermediate_size", 256},
+                 {"num_attention_heads", 4},
+                 {"num_key_value_heads", 2},
+                 {"head_dim", 32},
+                 {"max_position_embeddings", 512}});
   return config;
 }
 
@@ -199,15 +199,14 @@ TEST_F(MemoryOnGpu, PastTheLimitAStepThrowsAndTheNextOneIsRight) {
 
 // configs/shapes.yaml has real shapes; these are large enough for the figures to mean something.
 TEST_F(MemoryOnGpu, ReservesWhatIsPlanned) {
-  nlohmann::json config = small(rung::testing::tiny_llama());
-  config["vocab_size"] = 32000;
-  config["hidden_size"] = 1024;
-  config["intermediate_size"] = 2816;
-  config["num_hidden_layers"] = 8;
-  config["head_dim"] = 64;
-  config["num_attention_heads"] = 16;
-  config["num_key_value_heads"] = 4;
-  config["max_position_embeddings"] = 2048;
+  nlohmann::json config = rung::testing::deep_llama(8);
+  config.update({{"vocab_size", 32000},
+                 {"hidden_size", 1024},
+                 {"intermediate_size", 2816},
+                 {"num_attention_heads", 16},
+                 {"num_key_value_heads", 4},
+                 {"head_dim", 64},
+                 {"max_position_embeddings", 2048}});
   const TinyFolder folder(config, format::DType::kBF16);
   const auto examples = rung::testing::random_examples(std::vector<int64_t>{2048, 2048}, 3);
   const data::StepBatch batch = rung::testing::step_batch(examples, {{0, 1}});

@@ -25,12 +25,6 @@ using rung::testing::TinyFolder;
 
 constexpr int64_t kLayers = 7;
 
-nlohmann::json deep_config() {
-  nlohmann::json config = rung::testing::tiny_llama();
-  config["num_hidden_layers"] = kLayers;
-  return config;
-}
-
 data::MicroBatch micro_batch() {
   static const std::vector<int64_t> lengths = {37, 5, 22, 63};
   const auto examples = rung::testing::random_examples(lengths, 3);
@@ -88,7 +82,7 @@ class TrainingPassTest : public ::testing::Test {
   }
 
   double dropout_ = 0.1;
-  TinyFolder folder_{deep_config()};
+  TinyFolder folder_{rung::testing::deep_llama(kLayers)};
 };
 
 TEST_F(TrainingPassTest, InputsOnTheHostGiveTheSameBits) {

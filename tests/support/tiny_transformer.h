@@ -50,6 +50,25 @@ inline nlohmann::json tiny_qwen2() {
   return config;
 }
 
+// tiny_llama() with so many blocks.
+inline nlohmann::json deep_llama(int64_t num_layers) {
+  nlohmann::json config = tiny_llama();
+  config["num_hidden_layers"] = num_layers;
+  return config;
+}
+
+// Paths of the linears of so many blocks.
+inline std::vector<std::string> all_linears(int64_t num_layers) {
+  std::vector<std::string> modules;
+  for (int64_t layer = 0; layer < num_layers; ++layer) {
+    for (const char* name : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                             "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}) {
+      modules.push_back("model.layers." + std::to_string(layer) + "." + name);
+    }
+  }
+  return modules;
+}
+
 // Weights that keep the activations of order one: norms near 1, linears N(0, 1 / in).
 inline std::vector<float> random_weight(const std::string& name, std::span<const int64_t> shape,
                                         uint64_t seed) {

@@ -12,7 +12,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/mutate.h"
 #include "tests/support/temp_dir.h"
-#include "text/stream_decoder.h"
+#include "tests/text/any_tokenizer.h"
 #include "text/tokenizer.h"
 #include "text/tokenizer/charsmap.h"
 #include "text/tokenizer/sentencepiece_model.h"
@@ -25,29 +25,11 @@ const std::vector<std::string> kTexts = {
     "caf\u00e9 e\u0301 \u4f60\u597d \U0001f600 <s></s>  [INST]x \ufb01\u3318",
     std::string("a\0b", 3) + std::string(70, ' ') + "\u2581 the quick brown fox"};
 
-// Loads `model`; where that works, everything else must work too or throw Error.
 void try_model(const std::string& model, const std::string& config) {
   const testing::TempDir folder;
   folder.write("tokenizer.model", model);
   folder.write("tokenizer_config.json", config);
-  try {
-    const Tokenizer tokenizer = Tokenizer::load(folder.path());
-    for (const std::string& text : kTexts) {
-      const Encoding encoding = tokenizer.encode(text, SpecialTokens::kAdd);
-      for (size_t i = 0; i < encoding.ids.size(); ++i) {
-        ASSERT_LE(0, encoding.begins[i]);
-        ASSERT_LE(encoding.begins[i], encoding.ends[i]);
-        ASSERT_LE(encoding.ends[i], static_cast<int32_t>(text.size()));
-        ASSERT_LT(encoding.ids[i], tokenizer.vocab_size());
-      }
-      StreamDecoder stream(tokenizer, SpecialOutput::kKeep);
-      for (const int32_t id : encoding.ids) stream.push(id);
-      stream.finish();
-      tokenizer.decode(encoding.ids, SpecialOutput::kSkip);
-    }
-  } catch (const Error& error) {
-    EXPECT_NE(error.code(), ExitCode::kInternal) << error.what();
-  }
+  try_tokenizer(folder.path(), kTexts);
 }
 
 class SentencePieceDamage : public ::testing::TestWithParam<std::string> {

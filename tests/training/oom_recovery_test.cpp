@@ -23,12 +23,6 @@ using rung::testing::error_of;
 using rung::testing::relative_error;
 using rung::testing::TinyFolder;
 
-nlohmann::json two_blocks() {
-  nlohmann::json config = rung::testing::tiny_llama();
-  config["num_hidden_layers"] = 2;
-  return config;
-}
-
 constexpr int64_t kSteps = 2;
 
 struct Outcome {
@@ -69,7 +63,7 @@ class OomRecoveryTest : public ::testing::Test {
     return outcome;
   }
 
-  TinyFolder folder_{two_blocks()};
+  TinyFolder folder_{rung::testing::deep_llama(2)};
   data::StepBatch batch_ = rung::testing::step_batch(
       rung::testing::random_examples(std::vector<int64_t>{30, 5, 21, 40}, 3), {{0, 1, 2}, {3}});
   fit::LadderBounds bounds_{.num_blocks = 2,
