@@ -157,7 +157,7 @@ TEST_F(MemoryAdvice, StandsInTheErrorOfThePlan) {
 TEST(DoesNotFit, NamesTheLimitAndItsPlace) {
   const auto message = [](const RunConfig& config) {
     return error_of(ExitCode::kDoesNotFit, [&] {
-      throw_does_not_fit(config, {.what = "it does not fit", .peak = 3072, .limit = 2048});
+      throw does_not_fit(config, {.what = "it does not fit", .peak = 3072, .limit = 2048});
     });
   };
   EXPECT_EQ(message({}),

@@ -125,28 +125,26 @@ int run_plan(int argc, char** argv) {
   if (parsed->count("gpu") > 0 && parsed->count("all-gpus") > 0) {
     throw Error(ExitCode::kUsage, {.what = "--gpu and --all-gpus exclude each other"});
   }
-  if (parsed->count("bench") > 0 && parsed->count("gpu") + parsed->count("all-gpus") > 0) {
+  const bool wants_gpus = parsed->count("gpu") + parsed->count("all-gpus") > 0;
+  if (parsed->count("bench") > 0 && wants_gpus) {
     throw Error(ExitCode::kUsage,
                 {.what = "--bench has the speed of this machine, not of another GPU",
                  .hint = "leave out one of the two"});
   }
-  if (parsed->count("gpus") > 0 && parsed->count("gpu") + parsed->count("all-gpus") == 0) {
+  if (parsed->count("gpus") > 0 && !wants_gpus) {
     throw Error(ExitCode::kUsage, {.what = "--gpus names a table of GPUs, but none is asked for",
                                    .hint = "add --gpu NAME or --all-gpus"});
   }
   const LoadedConfig loaded =
       load_run_config(required(*parsed, "config", "plan"), repeated(*parsed, "set"));
   print_notes(loaded.notes);
-  const bool wants_gpus = parsed->count("gpu") + parsed->count("all-gpus") > 0;
   const std::vector<fit::Gpu> gpus = wants_gpus ? known_gpus(*parsed) : std::vector<fit::Gpu>();
 
   RunConfig config = training::with_starting_adapter(loaded.config, loaded.explicit_keys);
   const Place place = place_of(*parsed, config, gpus);
   const training::BaseModel base = training::open_base_model(config);
   const format::ModelConfig& model = base.folder.config();
-  const data::RunData data =
-      data::load_run_data(config, base.tokenizer,
-                          base.chat_template ? &*base.chat_template : nullptr, model.vocab_size);
+  const data::RunData data = training::load_data(config, base);
   const training::AdapterPlan adapter = training::plan_adapter(config, model);
   const training::PlanReport report = training::make_plan_report(
       {.plan = {.config = config,

@@ -21,6 +21,32 @@ StepSettings with_split(StepSettings settings, const LadderBounds& bounds) {
   return settings;
 }
 
+std::vector<std::string> words_of(const StepSettings& settings, const LadderBounds& bounds) {
+  const model::MemorySettings& memory = settings.memory;
+  std::vector<std::string> parts;
+  if (settings.split > 1) {
+    parts.push_back(fmt::format("micro-batches in {} parts", settings.split));
+  }
+  if (bounds.num_blocks > 0) {
+    parts.push_back(
+        fmt::format("{} of {} blocks recomputed", memory.num_recomputed, bounds.num_blocks));
+  }
+  if (bounds.is_quantized && memory.num_recomputed > 0 &&
+      memory.dequantisation == Dequantisation::kEachProduct) {
+    parts.push_back("weights dequantised one at a time");
+  }
+  if (memory.head_chunk_bytes < model::MemorySettings{}.head_chunk_bytes) {
+    parts.push_back(fmt::format("logits in chunks of {} MiB", memory.head_chunk_bytes >> 20));
+  }
+  if (memory.checkpoints == Checkpoints::kOnHost && memory.num_recomputed > 0) {
+    parts.push_back("block inputs on the host");
+  }
+  if (memory.mlp_tile > 0 && (memory.num_recomputed > 0 || bounds.num_blocks == 0)) {
+    parts.push_back(fmt::format("MLPs in tiles of {} tokens", memory.mlp_tile));
+  }
+  return parts;
+}
+
 }  // namespace
 
 std::optional<StepSettings> next_rung(const StepSettings& settings, const LadderBounds& bounds) {
@@ -59,29 +85,13 @@ std::optional<StepSettings> next_rung(const StepSettings& settings, const Ladder
 }
 
 std::string describe(const StepSettings& settings, const LadderBounds& bounds) {
-  const model::MemorySettings& memory = settings.memory;
-  std::vector<std::string> parts;
-  if (settings.split > 1) {
-    parts.push_back(fmt::format("micro-batches in {} parts", settings.split));
-  }
-  if (bounds.num_blocks > 0) {
-    parts.push_back(
-        fmt::format("{} of {} blocks recomputed", memory.num_recomputed, bounds.num_blocks));
-  }
-  if (bounds.is_quantized && memory.num_recomputed > 0 &&
-      memory.dequantisation == Dequantisation::kEachProduct) {
-    parts.push_back("weights dequantised one at a time");
-  }
-  if (memory.head_chunk_bytes < model::MemorySettings{}.head_chunk_bytes) {
-    parts.push_back(fmt::format("logits in chunks of {} MiB", memory.head_chunk_bytes >> 20));
-  }
-  if (memory.checkpoints == Checkpoints::kOnHost && memory.num_recomputed > 0) {
-    parts.push_back("block inputs on the host");
-  }
-  if (memory.mlp_tile > 0 && (memory.num_recomputed > 0 || bounds.num_blocks == 0)) {
-    parts.push_back(fmt::format("MLPs in tiles of {} tokens", memory.mlp_tile));
-  }
-  return parts.empty() ? "as it is" : fmt::format("{}", fmt::join(parts, ", "));
+  const std::vector<std::string> words = words_of(settings, bounds);
+  return words.empty() ? "as it is" : fmt::format("{}", fmt::join(words, ", "));
+}
+
+std::string describe_others(const StepSettings& settings, LadderBounds bounds) {
+  bounds.num_blocks = 0;
+  return fmt::format("{}", fmt::join(words_of(settings, bounds), ", "));
 }
 
 }  // namespace rung::fit

@@ -47,4 +47,8 @@ std::optional<StepSettings> next_rung(const StepSettings& settings, const Ladder
 // What is named where a rung is: "micro-batches in 2 parts, 8 of 32 blocks recomputed".
 std::string describe(const StepSettings& settings, const LadderBounds& bounds);
 
+// The same without recomputed blocks, for where they are named already; empty where nothing is
+// left.
+std::string describe_others(const StepSettings& settings, LadderBounds bounds);
+
 }  // namespace rung::fit

@@ -1,5 +1,6 @@
 #include "fit/step_memory.h"
 
+#include "fit/meta_model.h"
 #include "memory/counting_allocator.h"
 #include "step/optimizer.h"
 #include "step/step.h"
@@ -10,18 +11,8 @@ namespace {
 // A run's model, adapter and optimizer on the meta device, from an empty count on.
 struct MetaRun {
   explicit MetaRun(const StepShape& shape)
-      : model(make_model(shape)), optimizer(model.adapter().parameters(), shape.optimizer) {}
-
-  static model::Transformer make_model(const StepShape& shape) {
-    memory::Counter& counter = memory::meta_counter();
-    TORCH_CHECK(counter.usage().live == 0, "another meta run is under way");
-    counter.reset_peak();
-    model::ModelOptions options = shape.model;
-    options.device = c10::kMeta;
-    model::Transformer model(shape.config, nullptr, options);
-    model.add_adapter(shape.adapter);
-    return model;
-  }
+      : model(make_meta_model(shape.config, shape.model, shape.adapter)),
+        optimizer(model.adapter().parameters(), shape.optimizer) {}
 
   model::Transformer model;
   step::Optimizer optimizer;

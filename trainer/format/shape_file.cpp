@@ -1,21 +1,16 @@
 #include "format/shape_file.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include <algorithm>
 #include <array>
 #include <string_view>
 
 #include "base/config_node.h"
-#include "base/error.h"
-#include "base/files.h"
 #include "base/json.h"
+#include "base/named_table.h"
 
 namespace rung::format {
 namespace {
-
-constexpr size_t kMaxBytes = size_t{1} << 20;
 
 // The first six have no default here: what config.json leaves out is seldom meant to be Llama 1's.
 constexpr size_t kNumRequired = 6;
@@ -66,18 +61,9 @@ Json to_json(const ConfigNode& node) {
 }
 
 void check_keys(ConfigEntry& shape, ConfigErrors& errors) {
-  if (shape.value.kind != ConfigNode::Kind::kMap) {
-    errors.add({.what = fmt::format("the shape {}", shape.key),
-                .got = shape.value.quoted(),
-                .expected = "keys of a config.json and their values",
-                .where = shape.where});
+  if (!check_table_entry(shape, "the shape " + shape.key, "keys of a config.json and their values",
+                         kKeys, errors)) {
     return;
-  }
-  for (const ConfigEntry& entry : shape.value.entries) {
-    if (std::ranges::find(kKeys, entry.key) != kKeys.end()) continue;
-    errors.add({.what = fmt::format("unknown key {} of the shape {}", entry.key, shape.key),
-                .expected = fmt::format("{}", fmt::join(kKeys, ", ")),
-                .where = entry.where});
   }
   for (size_t i = 0; i < kNumRequired; ++i) {
     if (shape.value.find(kKeys[i]) != nullptr) continue;
@@ -90,14 +76,8 @@ void check_keys(ConfigEntry& shape, ConfigErrors& errors) {
 
 std::vector<NamedShape> read_shapes(const std::filesystem::path& yaml) {
   ConfigErrors errors;
-  ConfigNode root = parse_config_text(read_text_file(yaml, kMaxBytes), yaml.string(),
-                                      LineNumbers::kShown, errors);
-  if (root.kind != ConfigNode::Kind::kMap || root.entries.empty()) {
-    throw Error(ExitCode::kConfig, {.what = "a file of shapes has no shape in it",
-                                    .got = root.quoted(),
-                                    .expected = "a mapping of names to shapes",
-                                    .where = yaml.string()});
-  }
+  ConfigNode root = read_named_table(yaml, "a file of shapes has no shape in it",
+                                     "a mapping of names to shapes", errors);
   for (ConfigEntry& entry : root.entries) check_keys(entry, errors);
   errors.throw_if_any();
   std::vector<NamedShape> shapes;
@@ -109,13 +89,7 @@ std::vector<NamedShape> read_shapes(const std::filesystem::path& yaml) {
 }
 
 const NamedShape& find_shape(const std::vector<NamedShape>& shapes, const std::string& name) {
-  const auto found = std::ranges::find(shapes, name, &NamedShape::name);
-  if (found != shapes.end()) return *found;
-  std::vector<std::string_view> names;
-  for (const NamedShape& shape : shapes) names.push_back(shape.name);
-  throw Error(ExitCode::kUsage, {.what = "there is no shape of this name",
-                                 .got = name,
-                                 .expected = fmt::format("one of {}", fmt::join(names, ", "))});
+  return find_named(shapes, name, "there is no shape of this name");
 }
 
 }  // namespace rung::format

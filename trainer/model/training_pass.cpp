@@ -93,16 +93,16 @@ TrainingPass::Record TrainingPass::take_record(int64_t index) {
 at::Tensor TrainingPass::backward_through(int64_t index, const at::Tensor& gradient) {
   ops::WeightCache weights;  // outlives the graph that `record` holds
   Record record = take_record(index);
-  if (is_recomputed(index)) {
-    if (settings_.dequantisation == Dequantisation::kOnceABlock) parts_.context.weights = &weights;
-    if (settings_.mlp_tile > 0 && settings_.mlp_tile < gradient.size(0)) {
-      at::Tensor result = backward_in_tiles(index, record.input, gradient);
-      parts_.context.weights = nullptr;
-      return result;
-    }
+  const bool in_tiles =
+      is_recomputed(index) && settings_.mlp_tile > 0 && settings_.mlp_tile < gradient.size(0);
+  if (is_recomputed(index) && settings_.dequantisation == Dequantisation::kOnceABlock) {
+    parts_.context.weights = &weights;
+  }
+  if (is_recomputed(index) && !in_tiles) {
     record = record_block(index, record.input, ops::Output::kUnread);
   }
-  at::Tensor result = gradient_of(record.output, record.input, gradient);
+  at::Tensor result = in_tiles ? backward_in_tiles(index, record.input, gradient)
+                               : gradient_of(record.output, record.input, gradient);
   parts_.context.weights = nullptr;
   return result;
 }

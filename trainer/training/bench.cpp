@@ -5,18 +5,16 @@
 #include <fmt/ostream.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "base/error.h"
+#include "base/stopwatch.h"
 #include "base/units.h"
 #include "data/split.h"
 #include "step/step.h"
 
 namespace rung::training {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 // Where the number of steps is not given: as many as take this long, within these bounds.
 constexpr double kWantedSeconds = 20.0;
@@ -25,10 +23,6 @@ constexpr int64_t kMostSteps = 20;
 // The first step chooses GEMM kernels and touches fresh memory. The second is a warm-up as well,
 // where it costs less than this.
 constexpr double kCheapSeconds = 10.0;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // Takes steps, one after another, and times them.
 class StepTimer {
@@ -66,13 +60,13 @@ class StepTimer {
   double take(const std::string& name) {
     batch_ = loader_.next();
     setup_.machine.device.synchronize();
-    const auto start = Clock::now();
+    const Stopwatch stopwatch;
     const step::StepResult done =
         step::run_step(model_, optimizer_, data::split_step(batch_, setup_.plan.settings.split),
                        {.index = num_taken_, .learning_rate = setup_.config.learning_rate},
                        step_options(setup_.config, setup_.plan.settings));
     setup_.machine.device.synchronize();
-    const double seconds = seconds_since(start);
+    const double seconds = stopwatch.seconds();
     if (done.outcome != step::StepOutcome::kUpdated) {
       throw Error(ExitCode::kDiverged, {.what = "the loss or the gradient of a step is not finite",
                                         .hint = "its time would say nothing: lower learning_rate"});
@@ -121,10 +115,10 @@ void run_steps(const BenchSetup& setup, int64_t num_steps, BenchResult& result, 
   const memory::Device& device = setup.machine.device;
   memory::Counter& counter = device.counter();
   counter.reset_peak();
-  const auto start = Clock::now();
+  const Stopwatch stopwatch;
   model::Transformer model = load_bench_model(setup);
   setup.machine.device.synchronize();
-  result.load_seconds = seconds_since(start);
+  result.load_seconds = stopwatch.seconds();
   result.base = model.options().base;
   result.compute = model.precision().compute;
   result.gemm = model.precision().gemm;

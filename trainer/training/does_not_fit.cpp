@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "base/units.h"
-#include "fit/evaluation_memory.h"
 #include "training/largest_batch.h"
 
 namespace rung::training {
@@ -137,16 +136,18 @@ int64_t peak_of(const PlanRequest& request, const Variant& variant) {
                       .memory_limit = 0,  // nothing fits: the top of the ladder
                       .device = request.device};
   const StepPlan plan = plan_step(changed);
-  if (request.validation.empty()) return plan.choice.peak;
   std::vector<data::Example> validation(request.validation.begin(), request.validation.end());
   shorten(validation, variant.config.sequence_len);
-  return std::max(plan.choice.peak,
-                  fit::evaluation_peak({.config = request.model,
-                                        .model = plan.model,
-                                        .adapter = variant.adapter,
-                                        .optimizer = optimizer_options(variant.config),
-                                        .batch = largest_evaluation_batch(validation, 1),
-                                        .memory = {.head_chunk_bytes = fit::kLeastHeadChunk}}));
+  const EvaluationPlan evaluation =
+      choose_evaluation({.config = variant.config,
+                         .model = request.model,
+                         .options = plan.model,
+                         .adapter = variant.adapter,
+                         .optimizer = optimizer_options(variant.config),
+                         .examples = validation,
+                         .memory = {},
+                         .limit = 0});  // likewise: one example at a time
+  return std::max(plan.choice.peak, evaluation.peak);
 }
 
 std::string described(const Remedy& remedy) {
@@ -193,7 +194,7 @@ std::string joint_advice(const PlanRequest& request, const std::vector<Remedy>& 
 
 }  // namespace
 
-void throw_does_not_fit(const RunConfig& config, const Misfit& misfit) {
+Error does_not_fit(const RunConfig& config, const Misfit& misfit) {
   const bool is_set = config.memory_limit > 0;
   std::string expected = fmt::format("at most {}", format_bytes(misfit.limit));
   if (!is_set) {
@@ -203,11 +204,11 @@ void throw_does_not_fit(const RunConfig& config, const Misfit& misfit) {
   } else {  // on a GPU, where the context takes its part
     expected += fmt::format(" of memory_limit {}", format_bytes(config.memory_limit));
   }
-  throw Error(ExitCode::kDoesNotFit, {.what = misfit.what,
-                                      .got = format_bytes(misfit.peak),
-                                      .expected = expected,
-                                      .hint = misfit.hint,
-                                      .where = is_set ? config.memory_limit_place : ""});
+  return Error(ExitCode::kDoesNotFit, {.what = misfit.what,
+                                       .got = format_bytes(misfit.peak),
+                                       .expected = expected,
+                                       .hint = misfit.hint,
+                                       .where = is_set ? config.memory_limit_place : ""});
 }
 
 std::string memory_advice(const PlanRequest& request) {

@@ -20,8 +20,8 @@ struct Misfit {
   std::string hint;
 };
 
-// Throws Error kDoesNotFit; `config` tells where the limit comes from.
-[[noreturn]] void throw_does_not_fit(const RunConfig& config, const Misfit& misfit);
+// An Error kDoesNotFit; `config` tells where the limit comes from.
+Error does_not_fit(const RunConfig& config, const Misfit& misfit);
 
 // Which keys to change so that the step of `request` fits into its limit, with the bytes that it
 // takes then; that no change is enough, where that is so. One line.

@@ -1,8 +1,8 @@
 #include "training/evaluation.h"
 
-#include <chrono>
 #include <cmath>
 
+#include "base/stopwatch.h"
 #include "data/loader.h"
 #include "data/split.h"
 
@@ -23,7 +23,7 @@ double evaluation_loss(const model::Transformer& model, const data::MicroBatch& 
 
 Evaluation evaluate(const model::Transformer& model, std::span<const data::Example> examples,
                     const EvaluationOptions& options, fit::StepSettings& settings) {
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   Evaluation result;
   double loss_sum = 0.0;
   for (const data::MicroBatch& batch : data::evaluation_batches(examples, options.batch_size)) {
@@ -36,7 +36,7 @@ Evaluation evaluate(const model::Transformer& model, std::span<const data::Examp
   }
   if (result.tokens > 0) result.loss = loss_sum / static_cast<double>(result.tokens);
   result.perplexity = std::exp(result.loss);
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.seconds = stopwatch.seconds();
   return result;
 }
 

@@ -31,7 +31,7 @@ std::optional<std::string> EvaluationPlan::note() const {
                      format_counted(batch_size, "example"), format_count(wanted_batch_size));
 }
 
-EvaluationPlan plan_evaluation(const EvaluationRequest& request) {
+EvaluationPlan choose_evaluation(const EvaluationRequest& request) {
   const RunConfig& config = request.config;
   EvaluationPlan plan;
   plan.wanted_batch_size =
@@ -49,15 +49,8 @@ EvaluationPlan plan_evaluation(const EvaluationRequest& request) {
     plan.memory.head_chunk_bytes = std::min(plan.memory.head_chunk_bytes, fit::kLeastHeadChunk);
     plan.peak = peak_of(request, plan.memory, low);
   }
-  if (plan.peak > request.limit) {
-    throw_does_not_fit(
-        config, {.what = "an evaluation does not fit, even with one example at a time",
-                 .peak = plan.peak,
-                 .limit = request.limit,
-                 .hint = fmt::format("raise memory_limit by {}, take the longest examples out of "
-                                     "the validation data, or do without it",
-                                     format_bytes(plan.peak - request.limit))});
-  }
+  plan.fits = plan.peak <= request.limit;
+  if (!plan.fits) high = low;
   while (high - low > 1) {
     const int64_t middle = (low + high) / 2;
     const int64_t peak = peak_of(request, plan.memory, middle);
@@ -69,6 +62,22 @@ EvaluationPlan plan_evaluation(const EvaluationRequest& request) {
     }
   }
   plan.batch_size = low;
+  return plan;
+}
+
+Error evaluation_misfit(const EvaluationRequest& request, const EvaluationPlan& plan) {
+  return does_not_fit(request.config,
+                      {.what = "an evaluation does not fit, even with one example at a time",
+                       .peak = plan.peak,
+                       .limit = request.limit,
+                       .hint = fmt::format("raise memory_limit by {}, take the longest examples "
+                                           "out of the validation data, or do without it",
+                                           format_bytes(plan.peak - request.limit))});
+}
+
+EvaluationPlan plan_evaluation(const EvaluationRequest& request) {
+  EvaluationPlan plan = choose_evaluation(request);
+  if (!plan.fits) throw evaluation_misfit(request, plan);
   return plan;
 }
 

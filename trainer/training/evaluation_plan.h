@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "base/error.h"
 #include "base/run_config.h"
 #include "data/example.h"
 #include "fit/evaluation_memory.h"
@@ -28,14 +29,21 @@ struct EvaluationPlan {
   int64_t wanted_batch_size = 0;  // eval_batch_size, else micro_batch_size
   int64_t batch_size = 0;         // examples at a time; at most as many as wanted
   model::MemorySettings memory;   // with smaller head chunks where it takes them
+  bool fits = true;               // false: not even one example at a time, which is `peak` then
   int64_t peak = 0;               // bytes of tensors in the largest batch; 0 without examples
 
   // One line where the wanted size does not fit.
   std::optional<std::string> note() const;
 };
 
-// The largest batch size up to the wanted one whose peak stays within the limit. Throws Error
-// kDoesNotFit where one example at a time does not.
+// The largest batch size up to the wanted one whose peak stays within the limit, and smaller head
+// chunks where one example at a time takes them; `fits` says whether there is one.
+EvaluationPlan choose_evaluation(const EvaluationRequest& request);
+
+// What is said of one that does not fit.
+Error evaluation_misfit(const EvaluationRequest& request, const EvaluationPlan& plan);
+
+// choose_evaluation(); throws evaluation_misfit(), kDoesNotFit, where it does not fit.
 EvaluationPlan plan_evaluation(const EvaluationRequest& request);
 
 }  // namespace rung::training

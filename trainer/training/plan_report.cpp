@@ -6,11 +6,10 @@
 #include <iterator>
 #include <numeric>
 
-#include "base/error.h"
 #include "base/units.h"
 #include "fit/step_flops.h"
 #include "training/does_not_fit.h"
-#include "training/largest_batch.h"
+#include "training/evaluation_plan.h"
 
 namespace rung::training {
 namespace {
@@ -21,8 +20,11 @@ constexpr int64_t kBarWidth = 32;                     // characters
 // Operations and bytes of a whole run.
 class RunWork {
  public:
-  RunWork(const PlanRequest& request, double epochs, double micro_batches)
-      : num_blocks_(request.model.num_layers), micro_batches_(micro_batches) {
+  // weight_bytes: of the frozen weights as they are kept.
+  RunWork(const PlanRequest& request, double epochs, double micro_batches, int64_t weight_bytes)
+      : num_blocks_(request.model.num_layers),
+        micro_batches_(micro_batches),
+        weight_bytes_(weight_bytes) {
     // A thousand examples at a time: an epoch may be larger than a batch can be.
     constexpr size_t kChunk = 1000;
     for (size_t first = 0; first < request.examples.size(); first += kChunk) {
@@ -41,6 +43,10 @@ class RunWork {
   }
 
   double tokens() const { return tokens_; }
+  // Of one block's share of the weights.
+  double block_bytes() const {
+    return static_cast<double>(weight_bytes_) / static_cast<double>(num_blocks_);
+  }
   // Floating-point operations with so many blocks recomputed.
   double flops(int64_t num_recomputed) const {
     return kept_ +
@@ -63,6 +69,7 @@ class RunWork {
  private:
   int64_t num_blocks_;
   double micro_batches_;
+  int64_t weight_bytes_;
   double kept_ = 0.0;
   double recomputed_ = 0.0;
   double linears_ = 0.0;
@@ -71,53 +78,32 @@ class RunWork {
 
 // A GPU's bounds: products at a share of the rated speed, then memory for dequantisation; copies of
 // streamed blocks run beside both.
-double seconds_on(const fit::Gpu& gpu, const StepPlan& plan, const RunWork& work, bool is_quantized,
-                  double block_bytes) {
+double seconds_on(const fit::Gpu& gpu, const StepPlan& plan, const RunWork& work,
+                  bool is_quantized) {
   const fit::StepSettings& settings = plan.choice.settings;
   double seconds =
       work.flops(settings.memory.num_recomputed) / (gpu.flops_per_second * kAssumedShare);
   if (is_quantized) seconds += work.dequantised_bytes(settings) / gpu.memory_bandwidth;
   const double copied = 2.0 * work.micro_batches(settings) *
-                        static_cast<double>(plan.model.num_streamed) * block_bytes;
+                        static_cast<double>(plan.model.num_streamed) * work.block_bytes();
   return std::max(seconds, copied / gpu.transfer_bandwidth);
 }
 
-// The peak of an evaluation as it will be held, in smaller batches where it must; nothing without
-// one, and where not even one example at a time fits.
-struct EvaluationPeak {
-  int64_t bytes = 0;
-  bool fits = true;
-  std::string advice;
-};
-
-EvaluationPeak evaluation_peak(const PlanRequest& request, const StepPlan& plan) {
-  try {
-    return {.bytes = plan_evaluation({.config = request.config,
-                                      .model = request.model,
-                                      .options = plan.model,
-                                      .adapter = request.adapter,
-                                      .optimizer = optimizer_options(request.config),
-                                      .examples = request.validation,
-                                      .memory = plan.choice.settings.memory,
-                                      .limit = request.memory_limit})
-                         .peak};
-  } catch (const Error& error) {
-    if (error.code() != ExitCode::kDoesNotFit) throw;
-    return {.bytes = fit::evaluation_peak({.config = request.model,
-                                           .model = plan.model,
-                                           .adapter = request.adapter,
-                                           .optimizer = optimizer_options(request.config),
-                                           .batch = largest_evaluation_batch(request.validation, 1),
-                                           .memory = {.head_chunk_bytes = fit::kLeastHeadChunk}}),
-            .fits = false,
-            .advice = error.what()};
-  }
+// An evaluation as it will be held, beside a model that is loaded as `plan` has it.
+EvaluationRequest evaluation_request(const PlanRequest& request, const StepPlan& plan) {
+  return {.config = request.config,
+          .model = request.model,
+          .options = plan.model,
+          .adapter = request.adapter,
+          .optimizer = optimizer_options(request.config),
+          .examples = request.validation,
+          .memory = plan.choice.settings.memory,
+          .limit = request.memory_limit};
 }
 
-PlannedRung planned_rung(const ReportRequest& request, const StepPlan& plan,
+// shape: of the largest step, of the model as it is loaded.
+PlannedRung planned_rung(const ReportRequest& request, fit::StepShape shape, const StepPlan& plan,
                          const fit::StepSettings& settings, const RunWork& work) {
-  fit::StepShape shape = step_shape(request.plan);
-  shape.model = plan.model;
   PlannedRung rung{.name = fit::describe(settings, plan.bounds),
                    .peak = fit::peak_with(shape, settings)};
   rung.fits = rung.peak <= request.plan.memory_limit;
@@ -134,20 +120,20 @@ PlannedRung planned_rung(const ReportRequest& request, const StepPlan& plan,
 
 // The ladder from what is wanted to its top; the chosen setting, which may lie between two rungs,
 // in its place.
-std::vector<PlannedRung> planned_rungs(const ReportRequest& request, const StepPlan& plan,
-                                       const RunWork& work) {
+std::vector<PlannedRung> planned_rungs(const ReportRequest& request, const fit::StepShape& shape,
+                                       const StepPlan& plan, const RunWork& work) {
   std::vector<PlannedRung> rungs;
   bool is_placed = !plan.choice.fits;
   std::optional<fit::StepSettings> settings =
       wanted_settings(request.plan.config, request.plan.model);
   while (settings) {
-    PlannedRung rung = planned_rung(request, plan, *settings, work);
+    PlannedRung rung = planned_rung(request, shape, plan, *settings, work);
     if (!is_placed && rung.fits) {
       is_placed = true;
       if (*settings == plan.choice.settings) {
         rung.is_chosen = true;
       } else {
-        rungs.push_back(planned_rung(request, plan, plan.choice.settings, work));
+        rungs.push_back(planned_rung(request, shape, plan, plan.choice.settings, work));
         rungs.back().is_chosen = true;
       }
     }
@@ -162,16 +148,13 @@ PlannedGpu planned_gpu(const fit::Gpu& gpu, const ReportRequest& request, const 
   on_gpu.memory_limit = tensor_limit_on(gpu, on_gpu.config);
   on_gpu.device = c10::kCUDA;
   const StepPlan plan = plan_step(on_gpu);
-  const int64_t all_blocks = fit::step_memory(step_shape(on_gpu))
-                                 .at_peak[static_cast<size_t>(memory::Component::kBaseWeights)];
-  const double block_bytes =
-      static_cast<double>(all_blocks) / static_cast<double>(on_gpu.model.num_layers);
-  PlannedGpu planned{.name = gpu.name,
-                     .limit = on_gpu.memory_limit,
-                     .fits = plan.choice.fits && evaluation_peak(on_gpu, plan).fits,
-                     .rung = fit::describe(plan.choice.settings, plan.bounds),
-                     .peak = plan.choice.peak};
-  planned.hours = seconds_on(gpu, plan, work, on_gpu.config.load_in_4bit, block_bytes) / 3600.0;
+  PlannedGpu planned{
+      .name = gpu.name,
+      .limit = on_gpu.memory_limit,
+      .fits = plan.choice.fits && choose_evaluation(evaluation_request(on_gpu, plan)).fits,
+      .rung = fit::describe(plan.choice.settings, plan.bounds),
+      .peak = plan.choice.peak};
+  planned.hours = seconds_on(gpu, plan, work, on_gpu.config.load_in_4bit) / 3600.0;
   planned.cost = planned.hours * gpu.price_per_hour;
   return planned;
 }
@@ -185,22 +168,22 @@ std::map<std::string, int64_t> components_of(const memory::Usage& usage) {
   return components;
 }
 
-void add_phases(const ReportRequest& request, const StepPlan& plan, PlanReport& report) {
-  fit::StepShape shape = step_shape(request.plan);
-  shape.model = plan.model;
-  shape = fit::with_settings(shape, plan.choice.settings);
-  report.components = components_of(fit::step_memory(shape));
-  const int64_t resident = fit::resident_peak(shape);
+void add_phases(const ReportRequest& request, const fit::StepShape& shape, const StepPlan& plan,
+                PlanReport& report) {
+  const fit::StepShape chosen = fit::with_settings(shape, plan.choice.settings);
+  report.components = components_of(fit::step_memory(chosen));
+  const int64_t resident = fit::resident_peak(chosen);
   report.phases = {
       {"load", resident}, {"train", plan.choice.peak}, {"save", resident}, {"resume", resident}};
-  const EvaluationPeak evaluation = evaluation_peak(request.plan, plan);
-  if (evaluation.bytes > 0) report.phases["eval"] = evaluation.bytes;
+  const EvaluationRequest wanted = evaluation_request(request.plan, plan);
+  const EvaluationPlan evaluation = choose_evaluation(wanted);
+  if (evaluation.peak > 0) report.phases["eval"] = evaluation.peak;
   for (const auto& [phase, bytes] : report.phases) report.peak = std::max(report.peak, bytes);
   report.fits = plan.choice.fits && evaluation.fits;
   if (!plan.choice.fits) {
     report.advice = "does not fit; " + memory_advice(request.plan);
   } else if (!evaluation.fits) {
-    report.advice = evaluation.advice;
+    report.advice = evaluation_misfit(wanted, evaluation).what();
   }
 }
 
@@ -302,6 +285,11 @@ int64_t tensor_limit_on(const fit::Gpu& gpu, const RunConfig& config) {
 PlanReport make_plan_report(const ReportRequest& request) {
   const RunConfig& config = request.plan.config;
   const StepPlan plan = plan_step(request.plan);
+  fit::StepShape shape = step_shape(request.plan);
+  const int64_t weight_bytes =
+      fit::resident_memory(shape)
+          .live_by_component[static_cast<size_t>(memory::Component::kBaseWeights)];
+  shape.model = plan.model;
   PlanReport report{.device = request.device,
                     .limit = request.plan.memory_limit,
                     .flops_per_second = request.flops_per_second};
@@ -310,10 +298,10 @@ PlanReport make_plan_report(const ReportRequest& request) {
   report.total_steps = total_steps(config, in_epoch);
   const auto steps = static_cast<double>(report.total_steps);
   const RunWork work(request.plan, steps / static_cast<double>(in_epoch),
-                     steps * static_cast<double>(config.gradient_accumulation_steps));
+                     steps * static_cast<double>(config.gradient_accumulation_steps), weight_bytes);
   report.tokens = work.tokens();
-  add_phases(request, plan, report);
-  report.rungs = planned_rungs(request, plan, work);
+  add_phases(request, shape, plan, report);
+  report.rungs = planned_rungs(request, shape, plan, work);
   for (const fit::Gpu& gpu : request.gpus) report.gpus.push_back(planned_gpu(gpu, request, work));
   return report;
 }

@@ -12,22 +12,31 @@
 namespace rung::training {
 namespace {
 
+// `bounds` for the micro-batches of `batch`.
+fit::LadderBounds over(fit::LadderBounds bounds, const data::StepBatch& batch) {
+  bounds.num_documents = 1;
+  bounds.num_tokens = 0;
+  for (const data::MicroBatch& micro_batch : batch.micro_batches) {
+    bounds.num_documents = std::max(bounds.num_documents, std::ssize(micro_batch.documents));
+    bounds.num_tokens = std::max(bounds.num_tokens, micro_batch.num_tokens());
+  }
+  return bounds;
+}
+
 // "every block recomputed, logits in chunks of 4 MiB"
 std::string last_rung(const StepPlan& plan) {
   const int64_t num_blocks = plan.bounds.num_blocks;
   const int64_t recomputed = plan.choice.settings.memory.num_recomputed;
-  fit::LadderBounds others = plan.bounds;
-  others.num_blocks = 0;
   const std::string blocks =
       recomputed == num_blocks
           ? "every block recomputed"
           : fmt::format("{} of {} recomputed", recomputed, format_counted(num_blocks, "block"));
-  const std::string more = fit::describe(plan.choice.settings, others);
-  return more == fit::describe({}, {}) ? blocks : blocks + ", " + more;
+  const std::string more = fit::describe_others(plan.choice.settings, plan.bounds);
+  return more.empty() ? blocks : blocks + ", " + more;
 }
 
 [[noreturn]] void refuse(const PlanRequest& request, const StepPlan& plan) {
-  throw_does_not_fit(
+  throw does_not_fit(
       request.config,
       {.what = fmt::format("a training step does not fit, even with {}", last_rung(plan)),
        .peak = plan.choice.peak,
@@ -51,14 +60,7 @@ int64_t total_steps(const RunConfig& config, int64_t steps_in_epoch) {
 }
 
 fit::LadderBounds RunPlan::bounds_for(const data::StepBatch& batch) const {
-  fit::LadderBounds result = bounds;
-  result.num_documents = 1;
-  result.num_tokens = 0;
-  for (const data::MicroBatch& micro_batch : batch.micro_batches) {
-    result.num_documents = std::max(result.num_documents, std::ssize(micro_batch.documents));
-    result.num_tokens = std::max(result.num_tokens, micro_batch.num_tokens());
-  }
-  return result;
+  return over(bounds, batch);
 }
 
 int64_t most_recomputed(const Recompute& wanted, const format::ModelConfig& model) {
@@ -98,11 +100,7 @@ fit::LadderBounds ladder_bounds(const RunConfig& config, const fit::StepShape& s
   }
   bounds.has_own_memory = shape.model.stands_for == c10::kCUDA;
   bounds.mlp_tile = mlp_tile(shape.config);
-  for (const data::MicroBatch& micro_batch : shape.batch.micro_batches) {
-    bounds.num_documents = std::max(bounds.num_documents, std::ssize(micro_batch.documents));
-    bounds.num_tokens = std::max(bounds.num_tokens, micro_batch.num_tokens());
-  }
-  return bounds;
+  return over(bounds, shape.batch);
 }
 
 data::LoaderOptions loader_options(const RunConfig& config) {

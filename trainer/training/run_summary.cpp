@@ -15,10 +15,8 @@ namespace {
 // What else the plan does to fit, or was told to, a line; empty where that is nothing.
 std::string more_settings(const RunPlan& plan) {
   std::vector<std::string> parts;
-  fit::LadderBounds bounds = plan.bounds;
-  bounds.num_blocks = 0;  // recomputed blocks have been named
-  const std::string rungs = fit::describe(plan.settings, bounds);
-  if (rungs != fit::describe({}, {})) parts.push_back(rungs);
+  const std::string rungs = fit::describe_others(plan.settings, plan.bounds);
+  if (!rungs.empty()) parts.push_back(rungs);
   if (plan.model.num_streamed > 0) {
     parts.push_back(
         fmt::format("{} streamed from the host", format_counted(plan.model.num_streamed, "block")));

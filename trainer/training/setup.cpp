@@ -104,6 +104,12 @@ BaseModel open_base_model(const RunConfig& config) {
           data::load_chat_template(config, path)};
 }
 
+data::RunData load_data(const RunConfig& config, const BaseModel& base) {
+  return data::load_run_data(config, base.tokenizer,
+                             base.chat_template ? &*base.chat_template : nullptr,
+                             base.folder.config().vocab_size);
+}
+
 model::ModelOptions model_options(const RunConfig& config, const format::ModelConfig& model) {
   return model_options(config, model, device_of(config).type());
 }

@@ -28,6 +28,9 @@ struct BaseModel {
 
 BaseModel open_base_model(const RunConfig& config);
 
+// The data of the run, encoded for that model.
+data::RunData load_data(const RunConfig& config, const BaseModel& base);
+
 // How the model of a run is built. Throws Error kConfig where the configuration asks for what the
 // model cannot do (a sliding window shorter than sequence_len, a 4-bit checkpoint as a dense base,
 // ...) or for another device.

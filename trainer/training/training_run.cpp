@@ -4,10 +4,10 @@
 #include <fmt/ostream.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "base/config.h"
 #include "base/error.h"
+#include "base/stopwatch.h"
 #include "base/units.h"
 #include "data/split.h"
 #include "job/stop_signal.h"
@@ -20,11 +20,6 @@ namespace rung::training {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 }  // namespace
 
@@ -36,9 +31,7 @@ TrainingRun::TrainingRun(const RunConfig& config, const StartingPoint& start,
       record_(report.record),
       log_(report.log),
       base_(open_base_model(config)),
-      data_(data::load_run_data(config, base_.tokenizer,
-                                base_.chat_template ? &*base_.chat_template : nullptr,
-                                base_.folder.config().vocab_size)),
+      data_(load_data(config, base_)),
       adapter_plan_(plan_adapter(config, base_.folder.config())),
       plan_(plan_run(plan_request())),
       inputs_(start.inputs ? *start.inputs : hash_inputs(config)),
@@ -222,7 +215,7 @@ step::StepResult TrainingRun::with_recovery(const std::string& during, const dat
 
 // Takes one step, or none where a stop is requested meanwhile.
 void TrainingRun::take_step() {
-  const auto start = Clock::now();
+  const Stopwatch stopwatch;
   const data::LoaderState before = loader_.state();
   const data::StepBatch batch = loader_.next();
   const double rate = step::learning_rate(plan_.schedule, state_.step);
@@ -236,7 +229,7 @@ void TrainingRun::take_step() {
     loader_.seek(before);  // the step was not taken; the next process takes it whole
     return;
   }
-  const double seconds = seconds_since(start);
+  const double seconds = stopwatch.seconds();
   ++state_.step;
   state_.loader = loader_.state();
   state_.num_updates = optimizer_.num_updates();
