@@ -54,6 +54,7 @@ class Choose : public ::testing::Test {
 TEST_F(Choose, TakesTheFirstThatFits) {
   const std::vector<Choice> rungs = all();
   ASSERT_GT(rungs.size(), 6u);
+  StepPeaks peaks(shape_);
   for (const Choice& rung : rungs) {
     for (const int64_t limit : {rung.peak - 1, rung.peak, rung.peak + 1}) {
       if (limit < rungs.back().peak) continue;
@@ -65,7 +66,7 @@ TEST_F(Choose, TakesTheFirstThatFits) {
         expected.memory.num_recomputed = n;
         if (peak_with(shape_, expected) <= limit) break;
       }
-      const Choice chosen = choose_rung(shape_, start_, bounds_, limit);
+      const Choice chosen = choose_rung(peaks, start_, bounds_, limit);
       ASSERT_TRUE(chosen.fits);
       EXPECT_EQ(describe(chosen.settings, bounds_), describe(expected, bounds_)) << limit;
       EXPECT_EQ(chosen.peak, peak_with(shape_, expected));
@@ -76,7 +77,8 @@ TEST_F(Choose, TakesTheFirstThatFits) {
 
 TEST_F(Choose, SaysThatNothingFits) {
   const Choice last = all().back();
-  const Choice chosen = choose_rung(shape_, start_, bounds_, 1000);
+  StepPeaks peaks(shape_);
+  const Choice chosen = choose_rung(peaks, start_, bounds_, 1000);
   EXPECT_FALSE(chosen.fits);
   EXPECT_EQ(chosen.settings, last.settings);
   EXPECT_EQ(chosen.peak, last.peak);
@@ -104,10 +106,11 @@ TEST_F(Choose, StreamsAsFewBlocksAsItTakes) {
     if (n > 2) EXPECT_LT(peaks.back(), peaks[static_cast<size_t>(n - 1)]) << n;
   }
   EXPECT_LT(peaks.back(), peaks.front());
+  StepPeaks steps(shape_);
   for (const int64_t limit : peaks) {
     int64_t fewest = 0;
     while (peaks[static_cast<size_t>(fewest)] > limit) ++fewest;
-    EXPECT_EQ(choose_num_streamed(shape_, settings, limit), fewest) << limit;
+    EXPECT_EQ(choose_num_streamed(steps, kLayers, settings, limit), fewest) << limit;
   }
 }
 
