@@ -307,7 +307,8 @@ PlanReport make_plan_report(const ReportRequest& request) {
           .live_by_component[static_cast<size_t>(memory::Component::kBaseWeights)];
   PlanReport report{.device = request.device,
                     .limit = request.plan.memory_limit,
-                    .flops_per_second = request.flops_per_second};
+                    .flops_per_second = request.flops_per_second,
+                    .times = request.times};
   const int64_t in_epoch = data::steps_in_epoch(request.plan.examples, loader_options(config));
   report.total_steps = total_steps(config, in_epoch);
   const auto steps = static_cast<double>(report.total_steps);
@@ -355,13 +356,14 @@ Json plan_json(const PlanReport& report) {
           {"rungs", rungs},
           {"gpus", gpus},
           {"steps", report.total_steps},
-          {"tokens", report.tokens}};
+          {"tokens", report.tokens},
+          {"times", report.times}};
 }
 
 std::string plan_text(const PlanReport& report) {
-  std::string text = fmt::format("device    {}\nrun       {} steps, {} tokens\n\n", report.device,
-                                 format_count(report.total_steps),
-                                 format_count(static_cast<int64_t>(report.tokens)));
+  std::string text = fmt::format("device    {}\nrun       {} steps, {} tokens\ntimes     {}\n\n",
+                                 report.device, format_count(report.total_steps),
+                                 format_count(static_cast<int64_t>(report.tokens)), report.times);
   const auto out = std::back_inserter(text);
   write_memory(report, out);
   write_rungs(report, out);

@@ -46,13 +46,15 @@ struct PlanReport {
   std::vector<PlannedRung> rungs;
   std::vector<PlannedGpu> gpus;
   std::optional<double> flops_per_second;  // of training steps on this device
+  std::string times;                       // where that is from, or how to find it: a line
 };
 
 struct ReportRequest {
   PlanRequest plan;
   std::string device;                      // name
   std::vector<fit::Gpu> gpus;              // to be compared; may be empty
-  std::optional<double> flops_per_second;  // measured by `rung bench` on this device
+  std::optional<double> flops_per_second;  // of training steps on this device
+  std::string times;                       // where that is from, or how to find it: a line
 };
 
 // Bytes for tensors on a GPU of the table, under the configuration's memory_limit.
