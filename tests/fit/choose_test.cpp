@@ -35,11 +35,14 @@ class Choose : public ::testing::Test {
     start_.memory.dequantisation = Dequantisation::kOnceABlock;
   }
 
+  Choice rung_with(const StepSettings& settings) const {
+    return {.settings = settings, .peak = peak_with(shape_, settings), .fits = true};
+  }
   // The rungs from the start on, with their peaks.
   std::vector<Choice> all() const {
-    std::vector<Choice> rungs = {{start_, peak_with(shape_, start_), true}};
+    std::vector<Choice> rungs = {rung_with(start_)};
     while (const auto next = next_rung(rungs.back().settings, bounds_)) {
-      rungs.push_back({*next, peak_with(shape_, *next), true});
+      rungs.push_back(rung_with(*next));
     }
     return rungs;
   }

@@ -138,6 +138,9 @@ class CudaDevice final : public memory::Device {
     return fmt::format("{} (sm_{}{})", properties_.name, properties_.major, properties_.minor);
   }
 
+  std::string pci_bus_id() const override { return bus_id(device_.index()); }
+  int64_t num_multiprocessors() const override { return properties_.multiProcessorCount; }
+
   int64_t total_memory() const override { return memory_info().total; }
   int64_t free_memory() const override { return memory_info().free + reserved(); }
   int64_t reserved() const override {
@@ -146,6 +149,10 @@ class CudaDevice final : public memory::Device {
         .current;
   }
   int64_t other() const override { return other_; }
+  int64_t neighbours() const override {
+    const MemoryInfo info = memory_info();
+    return std::max<int64_t>(0, info.total - info.free - reserved() - other_);
+  }
   int64_t overhead() const override { return other_ + workspaces_; }
   memory::Counter& counter() const override { return memory::cuda_counter(); }
 

@@ -70,8 +70,10 @@ int64_t peak_with(const StepShape& shape, const StepSettings& settings) {
   return step_peak(with_settings(shape, settings));
 }
 
-Choice choose_rung(const StepShape& shape, const StepSettings& start, const LadderBounds& bounds,
-                   int64_t limit) {
+namespace {
+
+Choice climb(const StepShape& shape, const StepSettings& start, const LadderBounds& bounds,
+             int64_t limit) {
   Choice choice{.settings = start, .peak = peak_with(shape, start)};
   while (choice.peak > limit) {
     const std::optional<StepSettings> next = next_rung(choice.settings, bounds);
@@ -87,6 +89,15 @@ Choice choose_rung(const StepShape& shape, const StepSettings& start, const Ladd
                });
   choice.settings.memory.num_recomputed = fewest;
   choice.peak = peak_with(shape, choice.settings);
+  return choice;
+}
+
+}  // namespace
+
+Choice choose_rung(const StepShape& shape, const StepSettings& start, const LadderBounds& bounds,
+                   int64_t limit) {
+  Choice choice = climb(shape, start, bounds, limit);
+  choice.host_peak = host_peak(with_settings(shape, choice.settings));
   return choice;
 }
 

@@ -16,8 +16,9 @@ int64_t peak_with(const StepShape& shape, const StepSettings& settings);
 
 struct Choice {
   StepSettings settings;
-  int64_t peak = 0;   // bytes
-  bool fits = false;  // false: `settings` is the last rung, and not even that fits
+  int64_t peak = 0;       // bytes
+  int64_t host_peak = 0;  // bytes of host memory
+  bool fits = false;      // false: `settings` is the last rung, and not even that fits
 };
 
 // The first rung from `start` on whose step stays within `limit` bytes, with no more blocks
