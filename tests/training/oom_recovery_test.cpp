@@ -47,7 +47,7 @@ class OomRecoveryTest : public ::testing::Test {
     counter.fail_allocations(first, count);
     for (int64_t index = 0; index < kSteps; ++index) {
       const step::StepResult result = recovery.run(
-          text_of(batch_, index + 1), bounds_, outcome.settings,
+          text_of(batch_, index + 1, examples_), bounds_, outcome.settings,
           [&](const fit::StepSettings& settings) {
             return step::run_step(
                 run.model, run.optimizer, data::split_step(batch_, settings.split),
@@ -64,8 +64,9 @@ class OomRecoveryTest : public ::testing::Test {
   }
 
   TinyFolder folder_{rung::testing::deep_llama(2)};
-  data::StepBatch batch_ = rung::testing::step_batch(
-      rung::testing::random_examples(std::vector<int64_t>{30, 5, 21, 40}, 3), {{0, 1, 2}, {3}});
+  std::vector<data::Example> examples_ =
+      rung::testing::random_examples(std::vector<int64_t>{30, 5, 21, 40}, 3);
+  data::StepBatch batch_ = rung::testing::step_batch(examples_, {{0, 1, 2}, {3}});
   fit::LadderBounds bounds_{.num_blocks = 2,
                             .most_recomputed = 2,
                             .is_quantized = true,

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "command/command_line.h"
+#include "training/gpu_limit.h"
 #include "training/plan_report.h"
 
 namespace rung::command {
@@ -71,6 +72,8 @@ struct Place {
   std::string name;
   c10::DeviceType type = c10::kCPU;
   int64_t limit = 0;  // bytes for tensors
+  int64_t num_multiprocessors = 0;
+  int64_t host_limit = 0;  // bytes; 0: not known
   std::optional<double> flops_per_second;
 };
 
@@ -79,13 +82,16 @@ Place this_machine(RunConfig& config) {
   config = training::with_device(config, machine);
   return {.name = machine.device.name(),
           .type = machine.device.torch_device().type(),
-          .limit = machine.tensor_limit()};
+          .limit = machine.tensor_limit(),
+          .num_multiprocessors = machine.device.num_multiprocessors(),
+          .host_limit = machine.host_limit()};
 }
 
 Place place_on(const fit::Gpu& gpu, const RunConfig& config) {
   return {.name = gpu.name,
           .type = c10::kCUDA,
           .limit = training::tensor_limit_on(gpu, config),
+          .num_multiprocessors = gpu.num_multiprocessors,
           .flops_per_second = gpu.flops_per_second * training::kAssumedShare};
 }
 
@@ -153,7 +159,9 @@ int run_plan(int argc, char** argv) {
                 .examples = data.train.examples,
                 .validation = data.validation.examples,
                 .memory_limit = place.limit,
-                .device = place.type},
+                .device = place.type,
+                .num_multiprocessors = place.num_multiprocessors,
+                .host_limit = place.host_limit},
        .device = place.name,
        .gpus = parsed->count("all-gpus") > 0 ? gpus : std::vector<fit::Gpu>(),
        .flops_per_second = place.flops_per_second});

@@ -20,6 +20,8 @@ struct Machine {
   int64_t tensor_limit() const;
   // Bytes of tensor_limit that no tensor has taken.
   int64_t memory_left() const;
+  // Bytes of the host's memory that a run on a GPU may keep tensors in; 0 on a CPU.
+  int64_t host_limit() const;
 };
 
 // Opens the device, installs the memory limit of the configuration (or what is free) and the number

@@ -57,11 +57,20 @@ std::string text_of(const data::MicroBatch& batch) {
                      format_count(batch.num_tokens()));
 }
 
-std::string text_of(const data::StepBatch& batch, int64_t step) {
+std::string text_of(const data::StepBatch& batch, int64_t step,
+                    std::span<const data::Example> examples) {
   Lengths lengths;
-  for (const data::MicroBatch& micro_batch : batch.micro_batches) lengths.add(micro_batch);
-  return fmt::format("step {} ({} documents in {} micro-batches, {})", step, lengths.documents,
-                     batch.micro_batches.size(), lengths.text());
+  const data::Example* longest = nullptr;
+  for (const data::MicroBatch& micro_batch : batch.micro_batches) {
+    lengths.add(micro_batch);
+    for (const int64_t i : micro_batch.documents) {
+      const data::Example& example = examples[static_cast<size_t>(i)];
+      if (!longest || example.num_tokens() > longest->num_tokens()) longest = &example;
+    }
+  }
+  return fmt::format("step {} ({} documents in {} micro-batches, {}, the longest of them {})", step,
+                     lengths.documents, batch.micro_batches.size(), lengths.text(),
+                     longest ? longest->source : "unknown");
 }
 
 fit::LadderBounds bounds_of(const data::MicroBatch& batch) {

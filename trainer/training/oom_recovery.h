@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -29,8 +30,9 @@ struct OutOfMemory {
 
 // "4 documents, 96 to 512 tokens, 1,403 together"
 std::string text_of(const data::MicroBatch& batch);
-// "step 12 (16 documents in 4 micro-batches, 96 to 512 tokens)"
-std::string text_of(const data::StepBatch& batch, int64_t step);
+// "step 12 (16 documents in 4 micro-batches, 96 to 512 tokens, the longest of them train.jsonl:17)"
+std::string text_of(const data::StepBatch& batch, int64_t step,
+                    std::span<const data::Example> examples);
 
 // Of an evaluation's batch, which has nothing but its documents to be cut between.
 fit::LadderBounds bounds_of(const data::MicroBatch& batch);

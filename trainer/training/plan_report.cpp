@@ -10,6 +10,7 @@
 #include "fit/step_flops.h"
 #include "training/does_not_fit.h"
 #include "training/evaluation_plan.h"
+#include "training/gpu_limit.h"
 
 namespace rung::training {
 namespace {
@@ -107,10 +108,8 @@ PlannedRung planned_rung(const ReportRequest& request, fit::StepShape shape, con
   PlannedRung rung{.name = fit::describe(settings, plan.bounds),
                    .peak = fit::peak_with(shape, settings)};
   rung.fits = rung.peak <= request.plan.memory_limit;
-  if (shape.model.compute != c10::kFloat) {
-    shape.model.stands_for = c10::kCUDA;
-    rung.fits_24_gb = fit::peak_with(shape, settings) + kAssumedCudaOverhead <= kTwentyFourGb;
-  }
+  shape.model.stands_for = c10::kCUDA;
+  rung.fits_24_gb = fit::peak_with(shape, settings) + kAssumedCudaOverhead <= kTwentyFourGb;
   if (request.flops_per_second) {
     rung.tokens_per_second =
         work.tokens() * *request.flops_per_second / work.flops(settings.memory.num_recomputed);
@@ -147,6 +146,8 @@ PlannedGpu planned_gpu(const fit::Gpu& gpu, const ReportRequest& request, const 
   PlanRequest on_gpu = request.plan;
   on_gpu.memory_limit = tensor_limit_on(gpu, on_gpu.config);
   on_gpu.device = c10::kCUDA;
+  on_gpu.num_multiprocessors = gpu.num_multiprocessors;
+  on_gpu.host_limit = 0;
   const StepPlan plan = plan_step(on_gpu);
   PlannedGpu planned{
       .name = gpu.name,
@@ -159,22 +160,14 @@ PlannedGpu planned_gpu(const fit::Gpu& gpu, const ReportRequest& request, const 
   return planned;
 }
 
-std::map<std::string, int64_t> components_of(const memory::Usage& usage) {
-  std::map<std::string, int64_t> components;
-  for (size_t i = 0; i < memory::kNumComponents; ++i) {
-    if (usage.at_peak[i] == 0) continue;
-    components[std::string(memory::name_of(static_cast<memory::Component>(i)))] = usage.at_peak[i];
-  }
-  return components;
-}
-
 void add_phases(const ReportRequest& request, const fit::StepShape& shape, const StepPlan& plan,
                 PlanReport& report) {
   const fit::StepShape chosen = fit::with_settings(shape, plan.choice.settings);
-  report.components = components_of(fit::step_memory(chosen));
+  report.components = memory::by_name(fit::step_memory(chosen).at_peak);
   const int64_t resident = fit::resident_peak(chosen);
   report.phases = {
       {"load", resident}, {"train", plan.choice.peak}, {"save", resident}, {"resume", resident}};
+  report.host_peak = plan.choice.host_peak;
   const EvaluationRequest wanted = evaluation_request(request.plan, plan);
   const EvaluationPlan evaluation = choose_evaluation(wanted);
   if (evaluation.peak > 0) report.phases["eval"] = evaluation.peak;
@@ -220,6 +213,9 @@ void write_memory(const PlanReport& report, std::back_insert_iterator<std::strin
   for (const auto& [bytes, name] : parts) {
     fmt::format_to(out, "  {:<14}{:>12}  {}\n", name, format_bytes(bytes), bar(bytes, whole));
   }
+  if (report.host_peak > 0) {
+    fmt::format_to(out, "and in host memory {}\n", format_bytes(report.host_peak));
+  }
 }
 
 void write_rungs(const PlanReport& report, std::back_insert_iterator<std::string> out) {
@@ -237,10 +233,7 @@ void write_rungs(const PlanReport& report, std::back_insert_iterator<std::string
     }
     fmt::format_to(out, "  {:>2}{:>12}{:>7}{:>8}{}  {}\n", rung.is_chosen ? "->" : "",
                    format_bytes(rung.peak), rung.fits ? "yes" : "no",
-                   !rung.fits_24_gb   ? "-"
-                   : *rung.fits_24_gb ? "yes"
-                                      : "no",
-                   times, rung.name);
+                   rung.fits_24_gb ? "yes" : "no", times, rung.name);
   }
 }
 
@@ -276,12 +269,6 @@ void write_gpus(const PlanReport& report, std::back_insert_iterator<std::string>
 
 }  // namespace
 
-int64_t tensor_limit_on(const fit::Gpu& gpu, const RunConfig& config) {
-  const int64_t process =
-      config.memory_limit > 0 ? std::min(config.memory_limit, gpu.memory) : gpu.memory;
-  return process - kAssumedCudaOverhead;
-}
-
 PlanReport make_plan_report(const ReportRequest& request) {
   const RunConfig& config = request.plan.config;
   const StepPlan plan = plan_step(request.plan);
@@ -315,7 +302,7 @@ Json plan_json(const PlanReport& report) {
                      {"same_numbers", true},
                      {"chosen", rung.is_chosen},
                      {"fits", rung.fits},
-                     {"fits_24_gb", rung.fits_24_gb ? Json(*rung.fits_24_gb) : Json()}});
+                     {"fits_24_gb", rung.fits_24_gb}});
   }
   Json gpus = Json::array();
   for (const PlannedGpu& gpu : report.gpus) {
@@ -338,6 +325,7 @@ Json plan_json(const PlanReport& report) {
           {"peak", report.peak},
           {"phases", phases},
           {"components", report.components},
+          {"host_peak", report.host_peak},
           {"rungs", rungs},
           {"gpus", gpus},
           {"steps", report.total_steps},

@@ -13,15 +13,13 @@
 #include "job/stop_signal.h"
 #include "training/evaluation.h"
 #include "training/largest_batch.h"
+#include "training/metrics_rows.h"
+#include "training/not_finite.h"
 #include "training/output_folder.h"
 #include "training/run_summary.h"
 
 namespace rung::training {
-namespace {
-
 namespace fs = std::filesystem;
-
-}  // namespace
 
 TrainingRun::TrainingRun(const RunConfig& config, const StartingPoint& start,
                          const Machine& machine, const RunReport& report)
@@ -48,6 +46,8 @@ TrainingRun::TrainingRun(const RunConfig& config, const StartingPoint& start,
   take_over(start);
   metrics_.emplace(config.output_dir / "metrics.jsonl");
   say_plan();
+  metrics_->write(row_of(StartRow{
+      .machine = machine_, .plan = plan_, .settings = settings_, .first_step = state_.step}));
 }
 
 PlanRequest TrainingRun::plan_request() const {
@@ -57,7 +57,9 @@ PlanRequest TrainingRun::plan_request() const {
           .examples = data_.train.examples,
           .validation = data_.validation.examples,
           .memory_limit = machine_.tensor_limit(),
-          .device = machine_.device.torch_device().type()};
+          .device = machine_.device.torch_device().type(),
+          .num_multiprocessors = machine_.device.num_multiprocessors(),
+          .host_limit = machine_.host_limit()};
 }
 
 model::Transformer TrainingRun::load_model(const RunConfig& config, const BaseModel& base,
@@ -78,6 +80,7 @@ void TrainingRun::say_notes() const {
   std::vector<std::string> notes = base_.tokenizer.notes();
   if (const auto note = context_note(config_, base_.folder.config())) notes.push_back(*note);
   if (const auto note = offloading_note(config_)) notes.push_back(*note);
+  if (const auto note = deterministic_note(plan_request(), plan_)) notes.push_back(*note);
   for (const std::string& note : notes) {
     fmt::print(log_, "note: {}\n", escape_for_terminal(note));
   }
@@ -170,6 +173,7 @@ void TrainingRun::note_out_of_memory(const OutOfMemory& event) {
   } else {
     fmt::print(log_, "{}\n", text);
   }
+  if (metrics_) metrics_->write(row_of(event, state_.step));
   ++record_.oom_recoveries;
   if (event.is_again) return;
   record_.rung_changes.push_back(
@@ -215,12 +219,13 @@ step::StepResult TrainingRun::with_recovery(const std::string& during, const dat
 
 // Takes one step, or none where a stop is requested meanwhile.
 void TrainingRun::take_step() {
+  peaks_.enter("train");  // the row has this step's peak
   const Stopwatch stopwatch;
   const data::LoaderState before = loader_.state();
   const data::StepBatch batch = loader_.next();
   const double rate = step::learning_rate(plan_.schedule, state_.step);
   const step::StepResult result =
-      with_recovery(text_of(batch, state_.step + 1), batch,
+      with_recovery(text_of(batch, state_.step + 1, data_.train.examples), batch,
                     [&](const data::StepBatch& split, const step::StepOptions& options) {
                       return step::run_step(model_, optimizer_, split,
                                             {.index = state_.step, .learning_rate = rate}, options);
@@ -236,59 +241,71 @@ void TrainingRun::take_step() {
   state_.tokens_total += batch.num_tokens();
   state_.elapsed_seconds += seconds;
   session_seconds_ += seconds;
-  write_step(result, batch, rate, seconds);
-  count_skipped(result);
+  Json row = row_of_step(result, batch, {.learning_rate = rate, .seconds = seconds});
+  show_progress(row);
+  // Behind the row's figures: the search for the culprits takes memory of its own.
+  if (result.outcome == step::StepOutcome::kNotFinite) {
+    row["not_finite"] = note_skipped(result, batch);
+  } else {
+    state_.skipped_in_a_row = 0;
+  }
+  metrics_->write(row);
   record_progress();
   check_divergence();
 }
 
-void TrainingRun::count_skipped(const step::StepResult& result) {
-  if (result.outcome != step::StepOutcome::kNotFinite) {
-    state_.skipped_in_a_row = 0;
-    return;
-  }
+Json TrainingRun::row_of_step(const step::StepResult& result, const data::StepBatch& batch,
+                              const StepPace& pace) const {
+  const data::StepBatch taken =
+      settings_.split == 1 ? batch : data::split_step(batch, settings_.split);
+  return row_of(StepRow{
+      .result = result,
+      .batch = taken,
+      .examples = data_.train.examples,
+      .device = machine_.device,
+      .step = state_.step,
+      .epoch = epoch(),
+      .learning_rate = pace.learning_rate,
+      .seconds = pace.seconds,
+      .tokens_total = state_.tokens_total,
+      .elapsed_seconds = state_.elapsed_seconds,
+      .loss_scale = state_.loss_scale ? std::optional(state_.loss_scale->value()) : std::nullopt});
+}
+
+// Counts a skipped step and says whose fault it was; returns the sources of these examples.
+std::vector<std::string> TrainingRun::note_skipped(const step::StepResult& result,
+                                                   const data::StepBatch& batch) {
   ++state_.skipped_steps;
   ++state_.skipped_in_a_row;
-  progress_->message(
-      fmt::format("step {} skipped: its loss or gradient is not finite", state_.step));
+  const std::vector<data::Example>& examples = data_.train.examples;
+  const std::vector<int64_t> documents =
+      find_not_finite(model_, batch, state_.step - 1, step_options(config_, settings_));
+  progress_->message(skipped_text(state_.step, result, documents, batch, examples));
+  std::vector<std::string> sources;
+  for (const int64_t i : documents) sources.push_back(examples[static_cast<size_t>(i)].source);
+  return sources;
 }
 
-void TrainingRun::check_divergence() const {
+// The adapter is as the last finite step left it, and worth keeping.
+void TrainingRun::check_divergence() {
   if (state_.skipped_in_a_row < std::max<int64_t>(1, config_.max_skipped_steps)) return;
-  throw Error(ExitCode::kDiverged,
-              {.what = fmt::format("{} in a row had a loss or gradient that is not finite",
-                                   format_counted(state_.skipped_in_a_row, "step")),
-               .hint = "lower learning_rate, and look at the data with `rung data`"});
+  if (state_.step != saved_.step) save();
+  const fs::path checkpoint = checkpoint_dir(config_.output_dir, state_.step);
+  throw Error(
+      ExitCode::kDiverged,
+      {.what = fmt::format("{} in a row had a loss or gradient that is not finite",
+                           format_counted(state_.skipped_in_a_row, "step")),
+       .hint = fmt::format("lower learning_rate, and look at the data with `rung data`; the "
+                           "adapter of the last good step is in {}, for lora_model_dir",
+                           checkpoint.string())});
 }
 
-void TrainingRun::write_step(const step::StepResult& result, const data::StepBatch& batch,
-                             double learning_rate, double seconds) {
-  const memory::Device& device = machine_.device;
-  const memory::Usage usage = device.counter().usage();
-  const int64_t tokens = batch.num_tokens();
-  Json row{{"kind", "train"},
-           {"step", state_.step},
-           {"epoch", epoch()},
-           {"loss", result.loss},
-           {"grad_norm", result.grad_norm},
-           {"learning_rate", learning_rate},
-           {"tokens", tokens},
-           {"supervised_tokens", batch.num_supervised()},
-           {"seconds", seconds},
-           {"tokens_per_second", static_cast<double>(tokens) / seconds},
-           {"tokens_total", state_.tokens_total},
-           {"elapsed_seconds", state_.elapsed_seconds},
-           {"memory_peak", usage.peak},
-           {"memory_live", usage.live},
-           {"memory_reserved", device.reserved()},
-           {"memory_other", device.other()}};
-  if (state_.loss_scale) row["loss_scale"] = state_.loss_scale->value();
-  metrics_->write(row);
+void TrainingRun::show_progress(const Json& row) {
   progress_->update({.step = state_.step,
-                     .epoch = epoch(),
-                     .loss = result.loss,
-                     .tokens_per_second = static_cast<double>(tokens) / seconds,
-                     .peak_memory = usage.peak,
+                     .epoch = row.at("epoch"),
+                     .loss = row.at("loss"),
+                     .tokens_per_second = row.at("tokens_per_second"),
+                     .peak_memory = row.at("memory_peak"),
                      .elapsed_seconds = session_seconds_});
 }
 
@@ -305,15 +322,11 @@ void TrainingRun::evaluate_validation() {
                                       .recovery = &recovery_,
                                       .should_stop = &job::StopSignal::requested},
                                      evaluation_settings_);
+  const int64_t peak = machine_.device.counter().usage().peak;
   peaks_.enter("train");
   if (!result.complete) return;
   state_.evaluated_step = state_.step;
-  metrics_->write({{"kind", "eval"},
-                   {"step", state_.step},
-                   {"loss", result.loss},
-                   {"perplexity", result.perplexity},
-                   {"tokens", result.tokens},
-                   {"seconds", result.seconds}});
+  metrics_->write(row_of(result, state_.step, peak));
   progress_->message(fmt::format("step {}: validation loss {:.4f}, perplexity {:.3f}", state_.step,
                                  result.loss, result.perplexity));
 }
