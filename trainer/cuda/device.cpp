@@ -118,7 +118,9 @@ class CudaDevice final : public memory::Device {
   memory::Counter& counter() const override { return memory::cuda_counter(); }
 
   void set_limit(int64_t bytes) override {
-    const double share = static_cast<double>(bytes - other_) / static_cast<double>(total_memory());
+    // LibTorch multiplies by this total and rounds down; half a byte more gives `bytes` exactly.
+    const double share = (static_cast<double>(bytes - other_) + 0.5) /
+                         static_cast<double>(properties_.totalGlobalMem);
     TORCH_INTERNAL_ASSERT(share > 0.0);
     caching::setMemoryFraction(std::min(share, 1.0), device_.index());
   }
