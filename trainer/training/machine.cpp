@@ -37,7 +37,21 @@ struct LimitFault {
                                       .where = config.memory_limit_place});
 }
 
-int64_t limit_of(const RunConfig& config, const memory::Device& device) {
+// Sums in a fixed order, in ATen and in cuBLAS, which reads its variable when the device is opened.
+// Unset memory stays unset: filling it, ATen's default here, costs time and changes nothing.
+void make_deterministic() {
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
+}
+
+}  // namespace
+
+int64_t Machine::tensor_limit() const { return limit - device.overhead(); }
+
+int64_t Machine::memory_left() const { return tensor_limit() - device.counter().usage().live; }
+
+int64_t limit_on(const memory::Device& device, const RunConfig& config) {
   const bool on_cpu = device.torch_device().is_cpu();
   // On a GPU the limit is one of the whole process, what it has taken already included.
   const int64_t free = device.free_memory() + (on_cpu ? 0 : device.other());
@@ -59,20 +73,6 @@ int64_t limit_of(const RunConfig& config, const memory::Device& device) {
   return config.memory_limit;
 }
 
-// Sums in a fixed order, in ATen and in cuBLAS, which reads its variable when the device is opened.
-// Unset memory stays unset: filling it, ATen's default here, costs time and changes nothing.
-void make_deterministic() {
-  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
-  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
-  at::globalContext().setDeterministicFillUninitializedMemory(false);
-}
-
-}  // namespace
-
-int64_t Machine::tensor_limit() const { return limit - device.overhead(); }
-
-int64_t Machine::memory_left() const { return tensor_limit() - device.counter().usage().live; }
-
 int64_t Machine::host_limit() const {
   if (device.torch_device().is_cpu()) return 0;
   const int64_t free = memory::available_memory();
@@ -87,7 +87,7 @@ Machine open_machine(const RunConfig& config) {
   Machine machine{.device = opened.device,
                   .key = opened.device.torch_device().str(),
                   .why_not_cuda = opened.why_not_cuda,
-                  .limit = limit_of(config, opened.device)};
+                  .limit = limit_on(opened.device, config)};
   machine.device.set_limit(machine.limit);
   return machine;
 }

@@ -24,9 +24,12 @@ struct Machine {
   int64_t host_limit() const;
 };
 
+// Bytes that a run may take of `device`: memory_limit, or what is free less a reserve. Throws Error
+// kDoesNotFit where memory_limit is above what is free, or leaves nothing for tensors.
+int64_t limit_on(const memory::Device& device, const RunConfig& config);
+
 // Opens the device, installs the memory limit of the configuration (or what is free) and the number
-// of threads. Throws Error: kConfig where the device cannot be used, kDoesNotFit where memory_limit
-// is above what is free.
+// of threads. Throws Error as ops::open_device and limit_on do.
 Machine open_machine(const RunConfig& config);
 
 // `config` with the device that `machine` is.
