@@ -18,6 +18,7 @@
 #include "command/import.h"
 #include "command/inspect.h"
 #include "command/merge.h"
+#include "command/monitor.h"
 #include "command/plan.h"
 #include "command/train.h"
 #include "command/version.h"
@@ -37,7 +38,7 @@ struct Verb {
   std::string_view summary;
 };
 
-constexpr std::array<Verb, 9> kVerbs = {{
+constexpr std::array<Verb, 10> kVerbs = {{
     {"train", &command::run_train, Work::kThreads, "fine-tune as a YAML says"},
     {"plan", &command::run_plan, Work::kLight, "memory, ladder, time and cost before the start"},
     {"data", &command::run_data, Work::kLight, "show what the model will see"},
@@ -47,6 +48,8 @@ constexpr std::array<Verb, 9> kVerbs = {{
     {"import", &command::run_import, Work::kLight, "GGUF file -> Hugging Face folder"},
     {"inspect", &command::run_inspect, Work::kLight, "what is in a model, adapter or checkpoint"},
     {"bench", &command::run_bench, Work::kThreads, "speed and memory of training steps"},
+    {"monitor", &command::run_monitor, Work::kLight,
+     "memory, GPU and verdict of a run, live or after"},
 }};
 
 std::string overview() {
