@@ -18,6 +18,7 @@
 #include "command/import.h"
 #include "command/inspect.h"
 #include "command/merge.h"
+#include "command/monitor.h"
 #include "command/plan.h"
 #include "command/report.h"
 #include "command/train.h"
@@ -49,6 +50,8 @@ constexpr std::array<Verb, 10> kVerbs = {{
     {"inspect", &command::run_inspect, Work::kLight, "what is in a model, adapter or checkpoint"},
     {"report", &command::run_report, Work::kLight, "curves and memory of a run as an HTML page"},
     {"bench", &command::run_bench, Work::kThreads, "speed and memory of training steps"},
+    {"monitor", &command::run_monitor, Work::kLight,
+     "memory, GPU and verdict of a run, live or after"},
 }};
 
 std::string overview() {

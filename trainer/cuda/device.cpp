@@ -15,8 +15,8 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "base/nvml.h"
 #include "cuda/device_checks.h"
-#include "cuda/nvml.h"
 #include "cuda/transfers.h"
 #include "kernels/plugin.h"
 #include "memory/counting_allocator.h"
@@ -84,7 +84,8 @@ class CudaDevice final : public memory::Device {
  public:
   explicit CudaDevice(int index) : device_(c10::kCUDA, static_cast<c10::DeviceIndex>(index)) {
     const std::string bus = bus_id(index);
-    const std::optional<int64_t> before = memory_used(bus);
+    const Nvml nvml;
+    const std::optional<int64_t> before = nvml.memory_used(bus);
     c10::cuda::set_device(device_.index());
     C10_CUDA_CHECK(cudaGetDeviceProperties(&properties_, index));
     check_architecture({.name = properties_.name, .number = architecture()},
@@ -96,7 +97,7 @@ class CudaDevice final : public memory::Device {
     attach_tracker();
     warm_up();
     memory::register_transfers(c10::kCUDA, &open_transfers());
-    const std::optional<int64_t> after = memory_used(bus);
+    const std::optional<int64_t> after = nvml.memory_used(bus);
     workspaces_ = reserved();
     if (before && after) other_ = std::max<int64_t>(0, *after - *before - workspaces_);
   }

@@ -176,13 +176,7 @@ void read_metrics(const fs::path& path, RunHistory& history) {
   std::string line;
   for (int64_t number = 1; std::getline(input, line); ++number) {
     if (input.eof()) break;  // no newline behind it: still being written
-    const Json row =
-        parse_json(line, path.string(), {.max_bytes = kMaxRowBytes, .first_line = number});
-    if (!row.is_object()) {
-      throw Error(ExitCode::kDamaged, {.what = "a line of the record is no JSON object",
-                                       .where = path.string() + ":" + std::to_string(number)});
-    }
-    add_row(row, history);
+    add_metrics_line(line, path, number, history);
   }
 }
 
@@ -212,6 +206,19 @@ void read_memory(const Json* object, Outcome& outcome) {
   memory.read("by_phase", outcome.memory_by_phase);
 }
 
+}  // namespace
+
+void add_metrics_line(std::string_view line, const fs::path& path, int64_t number,
+                      RunHistory& history) {
+  const Json row =
+      parse_json(line, path.string(), {.max_bytes = kMaxRowBytes, .first_line = number});
+  if (!row.is_object()) {
+    throw Error(ExitCode::kDamaged, {.what = "a line of the record is no JSON object",
+                                     .where = path.string() + ":" + std::to_string(number)});
+  }
+  add_row(row, history);
+}
+
 Outcome read_outcome(const fs::path& path) {
   const Json json = read_json_file(path);
   Outcome outcome;
@@ -229,8 +236,6 @@ Outcome read_outcome(const fs::path& path) {
   record.read("config", outcome.config);
   return outcome;
 }
-
-}  // namespace
 
 RunHistory read_run_history(const fs::path& output_dir) {
   const fs::path metrics = output_dir / "metrics.jsonl";

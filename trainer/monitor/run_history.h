@@ -12,6 +12,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace rung::monitor {
@@ -130,5 +131,11 @@ struct RunHistory {
 // Reads what is there; a torn last line is not a row yet. Throws Error: kConfig where output_dir is
 // no folder of a run (it has neither file), kDamaged where a complete line is no JSON object.
 RunHistory read_run_history(const std::filesystem::path& output_dir);
+
+// For who reads a record as it grows (monitor/run_follower.h). Adds line `number` of metrics.jsonl,
+// without its line end; reads run.json.
+void add_metrics_line(std::string_view line, const std::filesystem::path& path, int64_t number,
+                      RunHistory& history);
+Outcome read_outcome(const std::filesystem::path& path);
 
 }  // namespace rung::monitor
