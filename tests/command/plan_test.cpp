@@ -1,6 +1,7 @@
 // `rung plan` as a process.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -154,6 +155,71 @@ TEST(PlanProgram, TakesTimesFromABench) {
   expect_failure(plan(dir, {"--bench", "other.json"}), 3, "made on another device");
   dir.write("empty.json", "{}");
   expect_failure(plan(dir, {"--bench", "empty.json"}), 3, "there is no figure in the file");
+}
+
+// The entries of the cache of token counts.
+std::vector<std::filesystem::path> counted(const ProgramFolder& dir) {
+  std::vector<std::filesystem::path> entries;
+  const std::filesystem::path folder = dir / ".cache/rung/token-counts";
+  if (!std::filesystem::exists(folder)) return entries;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    entries.push_back(entry.path());
+  }
+  return entries;
+}
+
+// Whatever the data are taken for, and in both forms.
+TEST(PlanProgram, PrintsTheSameFromTheCache) {
+  const std::vector<std::vector<std::string>> ways = {
+      {"max_steps=0"},
+      {"sample_packing=true", "max_steps=0"},
+      {"val_set_size=2", "max_steps=0"},
+      {"test_datasets=[{path: test.jsonl, type: chat_template}]", "eval_batch_size=2"},
+      {"sequence_len=40", "excess_length_strategy=truncate", "train_on_inputs=true"},
+      {"sequence_len=72", "excess_length_strategy=drop", "sample_packing=true"},
+  };
+  const std::vector<std::vector<std::string>> places = {
+      {},
+      {"--json"},
+      {"--gpu", "rtx-4090", "--json", "--set", "compute_dtype=bf16", "--set", "memory_limit=0"},
+  };
+  for (const std::vector<std::string>& way : ways) {
+    for (std::vector<std::string> more : places) {
+      const ProgramFolder dir;
+      dir.write("test.jsonl", dir.read("train.jsonl"));
+      for (const std::string& key : way) more.insert(more.end(), {"--set", key});
+      const ProgramResult first = plan(dir, more);
+      EXPECT_EQ(first.code, 0) << way[0] << ": " << first.err;
+      EXPECT_EQ(counted(dir).size(), 1u) << way[0];
+      const ProgramResult second = plan(dir, more);
+      EXPECT_EQ(second.code, 0) << way[0];
+      EXPECT_EQ(second.out, first.out) << way[0];
+      EXPECT_EQ(second.err, first.err) << way[0];
+      EXPECT_EQ(counted(dir).size(), 1u) << way[0];
+    }
+  }
+}
+
+TEST(PlanProgram, CountsAgainWhereTheDataChanged) {
+  const ProgramFolder dir;
+  const std::vector<std::string> more = {"--set", "max_steps=0"};
+  EXPECT_EQ(plan_json(dir, more).at("steps"), 6);
+  dir.write("train.jsonl", dir.read("train.jsonl") + dir.read("train.jsonl"));
+  EXPECT_EQ(plan_json(dir, more).at("steps"), 12);
+  EXPECT_EQ(counted(dir).size(), 2u);
+}
+
+TEST(PlanProgram, NeedsNoWeights) {
+  const ProgramFolder dir;
+  const ProgramResult with = plan(dir, {});
+  EXPECT_EQ(with.err, "");
+  std::filesystem::remove(dir / "model/model.safetensors");
+  const ProgramResult without = plan(dir, {});
+  EXPECT_EQ(without.code, 0);
+  EXPECT_EQ(without.out, with.out);
+  EXPECT_NE(without.err.find("note: there are no weights in model"), std::string::npos)
+      << without.err;
+  expect_failure(run_program(dir, {"train", "run.yaml"}), 3, "the model folder has no weights");
 }
 
 TEST(PlanProgram, LeavesNothingBehind) {

@@ -35,7 +35,10 @@ struct Fixture {
     run.datasets.push_back(config);
     return config;
   }
-  Dataset load() const { return load_dataset(run.datasets, run, tokenizer, nullptr, kByteVocab); }
+  EncodeContext context() const {
+    return {.run = run, .tokenizer = tokenizer, .vocab_size = kByteVocab};
+  }
+  Dataset load() const { return load_dataset(run.datasets, context()); }
 };
 
 // `count` records [i, i], one a line.
@@ -210,7 +213,7 @@ TEST(LoadRunData, PrefersTestDatasets) {
   fixture.run.test_datasets = {fixture.add("test.jsonl", numbered(2))};
   fixture.run.datasets.clear();
   fixture.add("train.jsonl", numbered(5));
-  const RunData data = load_run_data(fixture.run, fixture.tokenizer, nullptr, kByteVocab);
+  const RunData data = load_run_data(fixture.context());
   EXPECT_EQ(data.train.examples.size(), 5u);
   EXPECT_EQ(data.validation.examples.size(), 2u);
 }
@@ -221,8 +224,7 @@ TEST(LoadValidationData, ReadsNoTrainingDataWhereThereAreTestDatasets) {
   fixture.run.datasets.clear();
   fixture.add("train.jsonl", "not JSON\n");
   fixture.run.datasets.push_back({.path = fixture.folder / "absent.jsonl"});
-  const Dataset validation =
-      load_validation_data(fixture.run, fixture.tokenizer, nullptr, kByteVocab);
+  const Dataset validation = load_validation_data(fixture.context());
   EXPECT_EQ(validation.examples.size(), 2u);
 }
 
@@ -230,9 +232,8 @@ TEST(LoadValidationData, TakesTheSplitOfTheRun) {
   Fixture fixture;
   fixture.add("train.jsonl", numbered(9));
   fixture.run.val_set_size = 3;
-  const Dataset validation =
-      load_validation_data(fixture.run, fixture.tokenizer, nullptr, kByteVocab);
-  const RunData data = load_run_data(fixture.run, fixture.tokenizer, nullptr, kByteVocab);
+  const Dataset validation = load_validation_data(fixture.context());
+  const RunData data = load_run_data(fixture.context());
   EXPECT_EQ(first_ids(validation), first_ids(data.validation));
   EXPECT_EQ(validation.report.kept, 3);
 }
@@ -240,8 +241,7 @@ TEST(LoadValidationData, TakesTheSplitOfTheRun) {
 TEST(LoadValidationData, IsEmptyWhereNeitherIsConfigured) {
   Fixture fixture;
   fixture.add("train.jsonl", "not JSON\n");
-  EXPECT_TRUE(
-      load_validation_data(fixture.run, fixture.tokenizer, nullptr, kByteVocab).examples.empty());
+  EXPECT_TRUE(load_validation_data(fixture.context()).examples.empty());
 }
 
 TEST(LoadChatTemplate, LoadsNoneWhereNoneIsNeeded) {

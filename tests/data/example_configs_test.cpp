@@ -69,7 +69,10 @@ TEST_P(ExampleConfig, ReadsAllOfItsData) {
   const text::ChatTemplate chat_template(rung::testing::kTinyChatTemplate, "template");
   RunConfig config = loaded(GetParam());
   config.sequence_len = kLongest;
-  const RunData data = load_run_data(config, tokenizer, &chat_template, kSmolLm2Vocab);
+  const RunData data = load_run_data({.run = config,
+                                      .tokenizer = tokenizer,
+                                      .chat_template = &chat_template,
+                                      .vocab_size = kSmolLm2Vocab});
   EXPECT_GE(data.train.report.read, 8);
   for (const DatasetReport& report : {data.train.report, data.validation.report}) {
     EXPECT_EQ(report.kept, report.read);

@@ -38,6 +38,11 @@ TEST(Ladder, EachRungDiffersAndTheLastHasEverything) {
   EXPECT_LT(last.memory.head_chunk_bytes, start().memory.head_chunk_bytes);
 }
 
+TEST(Ladder, EndsAtItsTop) {
+  EXPECT_EQ(top_rung(start(), kBounds), climb(start(), kBounds).back());
+  EXPECT_EQ(top_rung(top_rung(start(), kBounds), kBounds), top_rung(start(), kBounds));
+}
+
 TEST(Ladder, SplitsFirstAsLongAsPartsAreLarge) {
   const auto rungs = climb(start(), kBounds);
   EXPECT_EQ(rungs[1].split, 2);

@@ -31,7 +31,8 @@ data::StepBatch small_batch() {
 }
 
 StepFlops small_step(const std::vector<std::string>& adapted, int64_t num_recomputed) {
-  return step_flops(small_model(), {.r = 3, .modules = adapted}, small_batch(), num_recomputed);
+  return step_flops(small_model(), {.r = 3, .modules = adapted}, counts_of(small_batch()),
+                    num_recomputed);
 }
 
 TEST(StepFlops, OfFrozenLinearsIsTwiceTheForwardPass) {
@@ -69,8 +70,8 @@ TEST(StepFlops, OfTheWholeStepIsTheSumOverMicroBatches) {
   data::StepBatch twice = small_batch();
   twice.micro_batches.push_back(twice.micro_batches[0]);
   const model::AdapterOptions adapter{.r = 3, .modules = {"model.layers.0.self_attn.q_proj"}};
-  const StepFlops once = step_flops(small_model(), adapter, small_batch(), 1);
-  EXPECT_EQ(step_flops(small_model(), adapter, twice, 1).total(), 2 * once.total());
+  const StepFlops once = step_flops(small_model(), adapter, counts_of(small_batch()), 1);
+  EXPECT_EQ(step_flops(small_model(), adapter, counts_of(twice), 1).total(), 2 * once.total());
   EXPECT_EQ(once.total(), 4800.0 + 840 + 1008 + 480 + (1104 + 240));
 }
 

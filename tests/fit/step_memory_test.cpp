@@ -138,7 +138,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, StepMemory,
                                            Case{.name = "OneShortDocument", .lengths = {9}}),
                          [](const auto& info) { return info.param.name; });
 
-// choose_rung searches by halves, which is right only where the peak never rises.
+// choose_settings searches by halves, which is right only where the peak never rises.
 TEST(StepMemoryOfManyShapes, NeverRisesWithMoreBlocksRecomputed) {
   for (uint64_t shape = 0; shape < 24; ++shape) {
     const CounterRandom random(shape, 0);

@@ -104,22 +104,10 @@ std::string progress_text(const ProgressState& state, const ProgressOptions& opt
   return joined(progress_parts(state, options));
 }
 
-Progress::~Progress() { finish(); }
-
-void Progress::draw(const std::string& line) {
-  // Erasing by spaces needs nothing of the terminal but "\r".
-  const size_t blanks = bar_.size() > line.size() ? bar_.size() - line.size() : 0;
-  out_ << '\r' << line << std::string(blanks, ' ');
-  if (line.empty()) out_ << '\r';
-  out_ << std::flush;
-  bar_ = line;
-}
-
 void Progress::update(const ProgressState& state) {
   if (options_.in_place) {
     const int width = options_.width > 0 ? options_.width : terminal_width(STDERR_FILENO);
-    // A line that fills the last column would wrap, and "\r" could not return to its start.
-    draw(fitted_line(state, options_, static_cast<size_t>(std::max(width - 1, 0))));
+    bar_.draw(fitted_line(state, options_, static_cast<size_t>(std::max(width - 1, 0))));
     return;
   }
   const bool is_due = state.step % options_.logging_steps == 0 ||
@@ -131,16 +119,10 @@ void Progress::update(const ProgressState& state) {
 }
 
 void Progress::message(std::string_view text) {
-  const std::string bar = bar_;
-  if (!bar.empty()) draw("");
+  const std::string bar = bar_.shown();
+  if (!bar.empty()) bar_.draw("");
   out_ << escape_for_terminal(text) << '\n' << std::flush;
-  if (!bar.empty()) draw(bar);
-}
-
-void Progress::finish() {
-  if (bar_.empty()) return;
-  out_ << '\n' << std::flush;
-  bar_.clear();
+  if (!bar.empty()) bar_.draw(bar);
 }
 
 }  // namespace rung

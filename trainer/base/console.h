@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/error.h"  // escape_for_terminal
+#include "base/status_line.h"
 #include "base/units.h"
 
 namespace rung {
@@ -43,23 +44,18 @@ struct ProgressState {
 
 class Progress {
  public:
-  Progress(std::ostream& out, ProgressOptions options) : out_(out), options_(options) {}
-  ~Progress();
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
+  Progress(std::ostream& out, ProgressOptions options) : out_(out), options_(options), bar_(out) {}
 
   void update(const ProgressState& state);
   // Prints a line of its own, above the bar; control characters are escaped.
   void message(std::string_view text);
   // Leaves the last bar on screen and ends its line.
-  void finish();
+  void finish() { bar_.finish(); }
 
  private:
-  void draw(const std::string& line);
-
   std::ostream& out_;
   ProgressOptions options_;
-  std::string bar_;  // what is on screen now, "" = nothing
+  StatusLine bar_;
   double last_line_seconds_ = 0;
 };
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iostream>
 #include <optional>
 #include <string>
 #include <vector>
@@ -73,6 +74,13 @@ void print_examples(const std::vector<data::Example>& examples, const text::Toke
   }
 }
 
+data::Dataset load(const std::vector<DatasetConfig>& datasets, const data::EncodeContext& context) {
+  data::LoadProgress progress(std::cerr, data::load_progress_options(data::bytes_of(datasets)));
+  data::Dataset dataset = data::load_dataset(datasets, context, &progress);
+  progress.finish();
+  return dataset;
+}
+
 }  // namespace
 
 int run_data(int argc, char** argv) {
@@ -87,21 +95,22 @@ int run_data(int argc, char** argv) {
   const std::filesystem::path model = format::find_model_folder(run.base_model);
   const format::ModelConfig model_config = format::read_model_config(model / "config.json");
   if (const auto note = training::context_note(run, model_config)) print_notes({*note});
-  const int64_t vocab_size = model_config.vocab_size;
   const text::Tokenizer tokenizer = text::Tokenizer::load(model);
   const auto chat_template = data::load_chat_template(run, model);
-  const text::ChatTemplate* chat = chat_template ? &*chat_template : nullptr;
+  const data::EncodeContext context{.run = run,
+                                    .tokenizer = tokenizer,
+                                    .chat_template = chat_template ? &*chat_template : nullptr,
+                                    .vocab_size = model_config.vocab_size};
 
-  data::Dataset train = data::load_dataset(run.datasets, run, tokenizer, chat, vocab_size);
+  data::Dataset train = load(run.datasets, context);
   print_examples(train.examples, tokenizer, view);
 
   data::DataSummary summary{.read = train.report,
                             .lengths = data::length_histogram(train.examples)};
   // Rows are shown as they are read; the split comes after.
-  const data::Dataset validation =
-      run.test_datasets.empty()
-          ? data::split_validation(train, run.val_set_size, run.seed)
-          : data::load_dataset(run.test_datasets, run, tokenizer, chat, vocab_size);
+  const data::Dataset validation = run.test_datasets.empty()
+                                       ? data::split_validation(train, run.val_set_size, run.seed)
+                                       : load(run.test_datasets, context);
   summary.num_train = static_cast<int64_t>(train.examples.size());
   summary.num_validation = static_cast<int64_t>(validation.examples.size());
   summary.batches = data::report_batches(train.examples, run);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <iostream>
 #include <optional>
 #include <vector>
 
@@ -19,9 +20,12 @@ namespace {
 
 std::vector<data::Example> evaluation_examples(const RunConfig& config,
                                                const training::BaseModel& base) {
-  data::Dataset validation = data::load_validation_data(
-      config, base.tokenizer, base.chat_template ? &*base.chat_template : nullptr,
-      base.folder.config().vocab_size);
+  data::LoadProgress progress(
+      std::cerr, data::load_progress_options(data::bytes_of(
+                     config.test_datasets.empty() ? config.datasets : config.test_datasets)));
+  data::Dataset validation =
+      data::load_validation_data(training::encode_context(config, base), &progress);
+  progress.finish();
   if (validation.examples.empty()) {
     throw Error(ExitCode::kConfig, {.what = "there is nothing to evaluate on",
                                     .hint = "set test_datasets or val_set_size"});

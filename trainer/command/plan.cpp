@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iostream>
 #include <optional>
 #include <string>
 
@@ -13,6 +14,7 @@
 #include "base/json.h"
 #include "command/command_line.h"
 #include "training/gpu_limit.h"
+#include "training/plan_inputs.h"
 #include "training/plan_report.h"
 
 namespace rung::command {
@@ -148,16 +150,17 @@ int run_plan(int argc, char** argv) {
 
   RunConfig config = training::with_starting_adapter(loaded.config, loaded.explicit_keys);
   const Place place = place_of(*parsed, config, gpus);
-  const training::BaseModel base = training::open_base_model(config);
-  const format::ModelConfig& model = base.folder.config();
-  const data::RunData data = training::load_data(config, base);
-  const training::AdapterPlan adapter = training::plan_adapter(config, model);
+  const training::PlannedModel model = training::read_planned_model(config);
+  if (model.note) print_notes({*model.note});
+  const data::RunSizes sizes =
+      training::load_sizes(config, model.config, UserCache(training::kSizesCache), std::cerr);
+  const training::AdapterPlan adapter = training::plan_adapter(config, model.config);
   const training::PlanReport report = training::make_plan_report(
       {.plan = {.config = config,
-                .model = model,
+                .model = model.config,
                 .adapter = adapter.options,
-                .examples = data.train.examples,
-                .validation = data.validation.examples,
+                .examples = sizes.train,
+                .validation = sizes.validation,
                 .memory_limit = place.limit,
                 .device = place.type,
                 .num_multiprocessors = place.num_multiprocessors,

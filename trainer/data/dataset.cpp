@@ -63,7 +63,8 @@ void admit(Example example, const RunConfig& run, Dataset& dataset) {
   dataset.examples.push_back(std::move(example));
 }
 
-void load_file(const DatasetConfig& config, const EncodeContext& context, Dataset& dataset) {
+void load_file(const DatasetConfig& config, const EncodeContext& context, Dataset& dataset,
+               LoadProgress* progress) {
   RecordReader reader(config.path);
   const EncodeJob job{.path = reader.path(),
                       .config = config,
@@ -75,6 +76,9 @@ void load_file(const DatasetConfig& config, const EncodeContext& context, Datase
     for (Example& example : encode_batch(batch, job)) {
       admit(std::move(example), context.run, dataset);
     }
+    // A line break or a comma behind each record.
+    if (progress)
+      progress->add(std::ssize(batch), static_cast<int64_t>(batch_bytes + batch.size()));
     batch.clear();
     batch_bytes = 0;
   };
@@ -136,15 +140,10 @@ bool has_chat(const std::vector<DatasetConfig>& configs) {
 
 }  // namespace
 
-Dataset load_dataset(const std::vector<DatasetConfig>& configs, const RunConfig& run,
-                     const text::Tokenizer& tokenizer, const text::ChatTemplate* chat_template,
-                     int64_t model_vocab_size) {
-  const EncodeContext context{.run = run,
-                              .tokenizer = tokenizer,
-                              .chat_template = chat_template,
-                              .vocab_size = model_vocab_size};
+Dataset load_dataset(const std::vector<DatasetConfig>& configs, const EncodeContext& context,
+                     LoadProgress* progress) {
   Dataset dataset;
-  for (const DatasetConfig& config : configs) load_file(config, context, dataset);
+  for (const DatasetConfig& config : configs) load_file(config, context, dataset, progress);
   if (dataset.examples.empty()) refuse_empty(configs, dataset.report);
   return dataset;
 }
@@ -171,26 +170,23 @@ Dataset split_validation(Dataset& dataset, double val_set_size, uint64_t seed) {
   return validation;
 }
 
-RunData load_run_data(const RunConfig& run, const text::Tokenizer& tokenizer,
-                      const text::ChatTemplate* chat_template, int64_t model_vocab_size) {
+RunData load_run_data(const EncodeContext& context, LoadProgress* progress) {
+  const RunConfig& run = context.run;
   RunData data;
-  data.train = load_dataset(run.datasets, run, tokenizer, chat_template, model_vocab_size);
+  data.train = load_dataset(run.datasets, context, progress);
   if (!run.test_datasets.empty()) {
-    data.validation =
-        load_dataset(run.test_datasets, run, tokenizer, chat_template, model_vocab_size);
+    data.validation = load_dataset(run.test_datasets, context, progress);
   } else {
     data.validation = split_validation(data.train, run.val_set_size, run.seed);
   }
   return data;
 }
 
-Dataset load_validation_data(const RunConfig& run, const text::Tokenizer& tokenizer,
-                             const text::ChatTemplate* chat_template, int64_t model_vocab_size) {
-  if (!run.test_datasets.empty()) {
-    return load_dataset(run.test_datasets, run, tokenizer, chat_template, model_vocab_size);
-  }
+Dataset load_validation_data(const EncodeContext& context, LoadProgress* progress) {
+  const RunConfig& run = context.run;
+  if (!run.test_datasets.empty()) return load_dataset(run.test_datasets, context, progress);
   if (run.val_set_size <= 0.0) return {};
-  Dataset train = load_dataset(run.datasets, run, tokenizer, chat_template, model_vocab_size);
+  Dataset train = load_dataset(run.datasets, context, progress);
   return split_validation(train, run.val_set_size, run.seed);
 }
 

@@ -10,9 +10,10 @@
 #include <vector>
 
 #include "base/run_config.h"
+#include "data/encode.h"
 #include "data/example.h"
+#include "data/load_progress.h"
 #include "text/chat_template.h"
-#include "text/tokenizer.h"
 
 namespace rung::data {
 
@@ -34,11 +35,11 @@ struct Dataset {
 };
 
 // Throws Error kConfig with file:line for a record that is not sound, has an id outside of
-// [0, model_vocab_size) or, with excess_length_strategy raise, is too long; and where nothing is
-// left to learn. `chat_template` may be null where no data set is of type chat_template.
-Dataset load_dataset(const std::vector<DatasetConfig>& configs, const RunConfig& run,
-                     const text::Tokenizer& tokenizer, const text::ChatTemplate* chat_template,
-                     int64_t model_vocab_size);
+// [0, context.vocab_size) or, with excess_length_strategy raise, is too long; and where nothing is
+// left to learn. context.chat_template may be null where no data set is of type chat_template. What
+// is read is counted in `progress`, where there is one.
+Dataset load_dataset(const std::vector<DatasetConfig>& configs, const EncodeContext& context,
+                     LoadProgress* progress = nullptr);
 
 // Takes val_set_size of the examples out of `dataset` (below 1: a share, rounded up; otherwise a
 // number), chosen by `seed`, and returns them; both parts keep their order and have a report of
@@ -51,12 +52,10 @@ struct RunData {
   Dataset validation;  // test_datasets, else the split; empty where neither is configured
 };
 
-RunData load_run_data(const RunConfig& run, const text::Tokenizer& tokenizer,
-                      const text::ChatTemplate* chat_template, int64_t model_vocab_size);
+RunData load_run_data(const EncodeContext& context, LoadProgress* progress = nullptr);
 
 // The validation part alone; the training data are read only where it is a part of them.
-Dataset load_validation_data(const RunConfig& run, const text::Tokenizer& tokenizer,
-                             const text::ChatTemplate* chat_template, int64_t model_vocab_size);
+Dataset load_validation_data(const EncodeContext& context, LoadProgress* progress = nullptr);
 
 // The template that the configuration asks for: chat_template_jinja (the text, or a path to a
 // .jinja file), else the model's own. Nothing where no data set is of type chat_template.

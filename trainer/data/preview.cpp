@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/units.h"
-#include "data/packing.h"
+#include "data/epoch_length.h"
 
 namespace rung::data {
 namespace {
@@ -120,16 +120,11 @@ Json row_json(int64_t row, const Example& example, const text::Tokenizer& tokeni
 }
 
 BatchReport report_batches(const std::vector<Example>& examples, const RunConfig& run) {
-  std::vector<int64_t> lengths;
-  std::vector<int64_t> order;
   int64_t tokens = 0;
-  for (const Example& example : examples) {
-    order.push_back(static_cast<int64_t>(order.size()));
-    lengths.push_back(example.num_tokens());
-    tokens += example.num_tokens();
-  }
+  for (const Example& example : examples) tokens += example.num_tokens();
   BatchReport report;
-  report.packed_rows = static_cast<int64_t>(pack_rows(lengths, order, run.sequence_len).size());
+  report.packed_rows =
+      rows_in_epoch(examples, {.sequence_len = run.sequence_len, .sample_packing = true});
   report.packed_filled = share(tokens, report.packed_rows * run.sequence_len);
   report.rows = run.sample_packing ? report.packed_rows : static_cast<int64_t>(examples.size());
   const int64_t rows_per_step = run.micro_batch_size * run.gradient_accumulation_steps;

@@ -84,6 +84,11 @@ std::optional<StepSettings> next_rung(const StepSettings& settings, const Ladder
   return std::nullopt;
 }
 
+StepSettings top_rung(StepSettings settings, const LadderBounds& bounds) {
+  while (const std::optional<StepSettings> next = next_rung(settings, bounds)) settings = *next;
+  return settings;
+}
+
 std::string describe(const StepSettings& settings, const LadderBounds& bounds) {
   const std::vector<std::string> words = words_of(settings, bounds);
   return words.empty() ? "as it is" : fmt::format("{}", fmt::join(words, ", "));

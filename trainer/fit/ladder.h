@@ -44,6 +44,9 @@ struct LadderBounds {
 // The rung above, or nothing at the top.
 std::optional<StepSettings> next_rung(const StepSettings& settings, const LadderBounds& bounds);
 
+// The last rung above `settings`: the least memory that there is.
+StepSettings top_rung(StepSettings settings, const LadderBounds& bounds);
+
 // What is named where a rung is: "micro-batches in 2 parts, 8 of 32 blocks recomputed".
 std::string describe(const StepSettings& settings, const LadderBounds& bounds);
 

@@ -54,37 +54,42 @@ PerToken per_token(const format::ModelConfig& model, const std::set<std::string>
   return sum;
 }
 
-// Pairs of a query and a key that it sees.
-double num_pairs(const data::MicroBatch& batch) {
-  double pairs = 0.0;
-  for (size_t i = 0; i + 1 < batch.cu_seqlens.size(); ++i) {
-    const auto n = static_cast<double>(batch.cu_seqlens[i + 1] - batch.cu_seqlens[i]);
-    pairs += n * (n + 1.0) / 2.0;
-  }
-  return pairs;
-}
-
 }  // namespace
 
-StepFlops step_flops(const format::ModelConfig& model, const model::AdapterOptions& adapter,
-                     const data::StepBatch& batch, int64_t num_recomputed) {
-  const auto tokens = static_cast<double>(batch.num_tokens());
-  double attention = 0.0;  // of one block, forward
+void StepCounts::add_document(int64_t num_tokens, int64_t num_supervised) {
+  const auto n = static_cast<double>(num_tokens);
+  tokens += n;
+  supervised += static_cast<double>(num_supervised);
+  pairs += n * (n + 1.0) / 2.0;
+}
+
+StepCounts counts_of(const data::StepBatch& batch) {
+  StepCounts counts;
   for (const data::MicroBatch& micro_batch : batch.micro_batches) {
-    attention += 4.0 * num_pairs(micro_batch) * static_cast<double>(model.num_heads) *
-                 static_cast<double>(model.head_dim);
+    for (size_t i = 0; i + 1 < micro_batch.cu_seqlens.size(); ++i) {
+      counts.add_document(micro_batch.cu_seqlens[i + 1] - micro_batch.cu_seqlens[i], 0);
+    }
+    counts.supervised += static_cast<double>(micro_batch.num_supervised());
   }
+  return counts;
+}
+
+StepFlops step_flops(const format::ModelConfig& model, const model::AdapterOptions& adapter,
+                     const StepCounts& counts, int64_t num_recomputed) {
+  // Of one block, forward.
+  const double attention = 4.0 * counts.pairs * static_cast<double>(model.num_heads) *
+                           static_cast<double>(model.head_dim);
   const std::set<std::string> adapted(adapter.modules.begin(), adapter.modules.end());
   StepFlops flops;
   for (int64_t block = 0; block < model.num_layers; ++block) {
     const PerToken token = per_token(model, adapted, block, adapter.r);
-    flops.linears += 2.0 * tokens * token.linears;
-    flops.adapters += tokens * (token.adapters + token.backward);
+    flops.linears += 2.0 * counts.tokens * token.linears;
+    flops.adapters += counts.tokens * (token.adapters + token.backward);
     flops.attention += 3.5 * attention;
-    if (block < num_recomputed) flops.recomputed += tokens * token.recomputed + attention;
+    if (block < num_recomputed) flops.recomputed += counts.tokens * token.recomputed + attention;
   }
-  flops.head = 4.0 * static_cast<double>(batch.num_supervised()) *
-               static_cast<double>(model.hidden_size) * static_cast<double>(model.vocab_size);
+  flops.head = 4.0 * counts.supervised * static_cast<double>(model.hidden_size) *
+               static_cast<double>(model.vocab_size);
   return flops;
 }
 

@@ -35,8 +35,19 @@ struct StepFlops {
   double total() const { return linears + adapters + attention + head + recomputed; }
 };
 
-// Of one optimizer step with the first num_recomputed blocks recomputed.
+// What of the documents the operations depend on.
+struct StepCounts {
+  double tokens = 0.0;      // T
+  double supervised = 0.0;  // R
+  double pairs = 0.0;       // P
+
+  void add_document(int64_t num_tokens, int64_t num_supervised);
+};
+
+StepCounts counts_of(const data::StepBatch& batch);
+
+// Of these documents with the first num_recomputed blocks recomputed.
 StepFlops step_flops(const format::ModelConfig& model, const model::AdapterOptions& adapter,
-                     const data::StepBatch& batch, int64_t num_recomputed);
+                     const StepCounts& counts, int64_t num_recomputed);
 
 }  // namespace rung::fit

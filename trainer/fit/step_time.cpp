@@ -41,7 +41,9 @@ class StepCost {
   }
 
   double flops() const {
-    return step_flops(shape_.config, shape_.adapter, shape_.batch, memory_.num_recomputed).total();
+    return step_flops(shape_.config, shape_.adapter, counts_of(shape_.batch),
+                      memory_.num_recomputed)
+        .total();
   }
 
   double memory_bytes() const { return weight_bytes() + tile_bytes() + head_bytes(); }

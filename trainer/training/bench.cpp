@@ -51,7 +51,7 @@ class StepTimer {
     }
     result.loss = loss_;
     result.tokens = batch_.num_tokens();
-    result.flops = fit::step_flops(setup_.model, setup_.adapter.options, batch_,
+    result.flops = fit::step_flops(setup_.model, setup_.adapter.options, fit::counts_of(batch_),
                                    setup_.plan.settings.memory.num_recomputed);
   }
 

@@ -13,7 +13,6 @@
 #include "base/units.h"
 #include "fit/gpu_table.h"
 #include "training/gpu_limit.h"
-#include "training/largest_batch.h"
 
 namespace rung::training {
 namespace {
@@ -40,11 +39,8 @@ struct Remedy {
 
 int64_t longest_row(const PlanRequest& request) {
   if (request.config.sample_packing) return request.config.sequence_len;
-  int64_t longest = 0;
-  for (const data::Example& example : request.examples) {
-    longest = std::max(longest, example.num_tokens());
-  }
-  return longest;
+  const std::vector<int64_t> lengths = request.examples.lengths();
+  return lengths.empty() ? 0 : std::ranges::max(lengths);
 }
 
 void add_batch_changes(const PlanRequest& request, std::vector<Change>& changes) {
@@ -118,41 +114,42 @@ std::vector<Change> possible_changes(const PlanRequest& request) {
   return changes;
 }
 
-// A sequence_len below the examples' lengths stands for shorter data.
-void shorten(std::vector<data::Example>& examples, int64_t sequence_len) {
-  const auto most = static_cast<size_t>(sequence_len);
-  for (data::Example& example : examples) {
-    example.input_ids.resize(std::min(example.input_ids.size(), most));
-    example.labels.resize(std::min(example.labels.size(), most));
+// A sequence_len below the examples' lengths stands for shorter data. What is learnt of them sizes
+// nothing here.
+std::vector<data::ExampleSize> shortened(const data::ExampleSizes& examples, int64_t sequence_len) {
+  std::vector<data::ExampleSize> sizes;
+  for (const int64_t length : examples.lengths()) {
+    sizes.push_back({.num_tokens = static_cast<int32_t>(std::min(length, sequence_len))});
   }
+  return sizes;
 }
 
 // What the largest step takes on the last rung of its ladder, and an evaluation one example at a
 // time.
 int64_t peak_of(const PlanRequest& request, const Variant& variant) {
-  std::vector<data::Example> examples(request.examples.begin(), request.examples.end());
-  shorten(examples, variant.config.sequence_len);
-  PlanRequest changed{.config = variant.config,
-                      .model = request.model,
-                      .adapter = variant.adapter,
-                      .examples = examples,
-                      .validation = {},
-                      .memory_limit = 0,  // nothing fits: the top of the ladder
-                      .device = request.device,
-                      .num_multiprocessors = request.num_multiprocessors};
-  const StepPlan plan = plan_step(changed);
-  std::vector<data::Example> validation(request.validation.begin(), request.validation.end());
-  shorten(validation, variant.config.sequence_len);
+  const RunConfig& config = variant.config;
+  const auto examples = shortened(request.examples, config.sequence_len);
+  const auto validation = shortened(request.validation, config.sequence_len);
+  fit::StepShape shape = step_shape({.config = config,
+                                     .model = request.model,
+                                     .adapter = variant.adapter,
+                                     .examples = examples,
+                                     .validation = validation,
+                                     .device = request.device,
+                                     .num_multiprocessors = request.num_multiprocessors});
+  if (config.layer_offloading) shape.model.num_streamed = request.model.num_layers;
+  const int64_t step = fit::peak_with(
+      shape, fit::top_rung(wanted_settings(config, request.model), ladder_bounds(config, shape)));
   const EvaluationPlan evaluation =
-      choose_evaluation({.config = variant.config,
+      choose_evaluation({.config = config,
                          .model = request.model,
-                         .options = plan.model,
+                         .options = shape.model,
                          .adapter = variant.adapter,
-                         .optimizer = optimizer_options(variant.config),
+                         .optimizer = shape.optimizer,
                          .examples = validation,
                          .memory = {},
-                         .limit = 0});  // likewise: one example at a time
-  return std::max(plan.choice.peak, evaluation.peak);
+                         .limit = 0});  // nothing fits: one example at a time
+  return std::max(step, evaluation.peak);
 }
 
 std::string described(const Remedy& remedy) {

@@ -4,12 +4,11 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 
 #include "base/error.h"
 #include "base/run_config.h"
-#include "data/example.h"
+#include "data/example_sizes.h"
 #include "fit/evaluation_memory.h"
 
 namespace rung::training {
@@ -20,7 +19,7 @@ struct EvaluationRequest {
   const model::ModelOptions& options;               // as it is loaded
   std::optional<model::AdapterOptions> adapter;     // absent: the base model alone
   std::optional<step::OptimizerOptions> optimizer;  // absent: nothing beside the model
-  std::span<const data::Example> examples;
+  data::ExampleSizes examples;
   model::MemorySettings memory;  // tiles and head chunks count
   int64_t limit = 0;             // bytes
 };

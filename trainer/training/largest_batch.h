@@ -2,21 +2,20 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 
 #include "base/run_config.h"
+#include "data/example_sizes.h"
 #include "data/loader.h"
 
 namespace rung::training {
 
-// The largest micro-batch that these options can make: with packing full rows, else the longest
-// examples. Every token is learnt: a shorter batch may learn more of its tokens than the longest
-// examples do.
-data::StepBatch largest_step(const RunConfig& config, std::span<const data::Example> examples);
+// The largest micro-batch that these options can make: with packing full rows, else as long as the
+// longest examples. Every token is learnt: a shorter batch may learn more of its tokens than the
+// longest examples do. The ids are 0: memory does not depend on them.
+data::StepBatch largest_step(const RunConfig& config, const data::ExampleSizes& examples);
 
-// The `batch_size` longest examples (all, where there are fewer), every token learnt: no batch of
-// an evaluation is larger.
-data::MicroBatch largest_evaluation_batch(std::span<const data::Example> examples,
-                                          int64_t batch_size);
+// The same of the `batch_size` longest examples (all, where there are fewer): no batch of an
+// evaluation is larger.
+data::MicroBatch largest_evaluation_batch(const data::ExampleSizes& examples, int64_t batch_size);
 
 }  // namespace rung::training

@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <iterator>
-#include <numeric>
+#include <utility>
 
 #include "base/units.h"
+#include "data/epoch_length.h"
 #include "fit/step_flops.h"
 #include "training/does_not_fit.h"
 #include "training/evaluation_plan.h"
@@ -26,21 +27,16 @@ class RunWork {
       : num_blocks_(request.model.num_layers),
         micro_batches_(micro_batches),
         weight_bytes_(weight_bytes) {
-    // A thousand examples at a time: an epoch may be larger than a batch can be.
-    constexpr size_t kChunk = 1000;
-    for (size_t first = 0; first < request.examples.size(); first += kChunk) {
-      const auto chunk =
-          request.examples.subspan(first, std::min(kChunk, request.examples.size() - first));
-      std::vector<int64_t> all(chunk.size());
-      std::iota(all.begin(), all.end(), int64_t{0});
-      const data::StepBatch batch{.micro_batches = {data::make_micro_batch(chunk, all)}};
-      const fit::StepFlops flops =
-          fit::step_flops(request.model, request.adapter, batch, num_blocks_);
-      kept_ += epochs * (flops.total() - flops.recomputed);
-      recomputed_ += epochs * flops.recomputed;
-      linears_ += epochs * flops.linears;
-      tokens_ += epochs * static_cast<double>(batch.num_tokens());
+    fit::StepCounts epoch;
+    for (size_t i = 0; i < request.examples.size(); ++i) {
+      epoch.add_document(request.examples.num_tokens(i), request.examples.num_supervised(i));
     }
+    const fit::StepFlops flops =
+        fit::step_flops(request.model, request.adapter, epoch, num_blocks_);
+    kept_ = epochs * (flops.total() - flops.recomputed);
+    recomputed_ = epochs * flops.recomputed;
+    linears_ = epochs * flops.linears;
+    tokens_ = epochs * epoch.tokens;
   }
 
   double tokens() const { return tokens_; }
@@ -102,14 +98,17 @@ EvaluationRequest evaluation_request(const PlanRequest& request, const StepPlan&
           .limit = request.memory_limit};
 }
 
-// shape: of the largest step, of the model as it is loaded.
-PlannedRung planned_rung(const ReportRequest& request, fit::StepShape shape, const StepPlan& plan,
+// The steps of a run on its own device, and as they would be on a GPU.
+struct Peaks {
+  fit::StepPeaks& here;
+  fit::StepPeaks& on_cuda;
+};
+
+PlannedRung planned_rung(const ReportRequest& request, const Peaks& peaks, const StepPlan& plan,
                          const fit::StepSettings& settings, const RunWork& work) {
-  PlannedRung rung{.name = fit::describe(settings, plan.bounds),
-                   .peak = fit::peak_with(shape, settings)};
+  PlannedRung rung{.name = fit::describe(settings, plan.bounds), .peak = peaks.here.peak(settings)};
   rung.fits = rung.peak <= request.plan.memory_limit;
-  shape.model.stands_for = c10::kCUDA;
-  rung.fits_24_gb = fit::peak_with(shape, settings) + kAssumedCudaOverhead <= kTwentyFourGb;
+  rung.fits_24_gb = peaks.on_cuda.peak(settings) + kAssumedCudaOverhead <= kTwentyFourGb;
   if (request.flops_per_second) {
     rung.tokens_per_second =
         work.tokens() * *request.flops_per_second / work.flops(settings.memory.num_recomputed);
@@ -117,38 +116,35 @@ PlannedRung planned_rung(const ReportRequest& request, fit::StepShape shape, con
   return rung;
 }
 
-// The ladder from what is wanted to its top; the chosen setting, which may lie between two rungs,
-// in its place.
-std::vector<PlannedRung> planned_rungs(const ReportRequest& request, const fit::StepShape& shape,
+// The ladder from what is wanted to its top. The chosen setting, which may lie beside it, comes
+// before the first rung that fits. peaks: of the model as it is loaded.
+std::vector<PlannedRung> planned_rungs(const ReportRequest& request, const Peaks& peaks,
                                        const StepPlan& plan, const RunWork& work) {
+  std::vector<fit::StepSettings> ladder = {
+      wanted_settings(request.plan.config, request.plan.model)};
+  while (const auto next = fit::next_rung(ladder.back(), plan.bounds)) ladder.push_back(*next);
+  const fit::StepSettings& chosen = plan.choice.settings;
+  if (plan.choice.fits && std::ranges::find(ladder, chosen) == ladder.end()) {
+    ladder.insert(std::ranges::find_if(ladder,
+                                       [&](const fit::StepSettings& settings) {
+                                         return peaks.here.peak(settings) <=
+                                                request.plan.memory_limit;
+                                       }),
+                  chosen);
+  }
   std::vector<PlannedRung> rungs;
-  bool is_placed = !plan.choice.fits;
-  std::optional<fit::StepSettings> settings =
-      wanted_settings(request.plan.config, request.plan.model);
-  while (settings) {
-    PlannedRung rung = planned_rung(request, shape, plan, *settings, work);
-    if (!is_placed && rung.fits) {
-      is_placed = true;
-      if (*settings == plan.choice.settings) {
-        rung.is_chosen = true;
-      } else {
-        rungs.push_back(planned_rung(request, shape, plan, plan.choice.settings, work));
-        rungs.back().is_chosen = true;
-      }
-    }
-    rungs.push_back(std::move(rung));
-    settings = fit::next_rung(*settings, plan.bounds);
+  for (const fit::StepSettings& settings : ladder) {
+    rungs.push_back(planned_rung(request, peaks, plan, settings, work));
+    rungs.back().is_chosen = plan.choice.fits && settings == chosen;
   }
   return rungs;
 }
 
-PlannedGpu planned_gpu(const fit::Gpu& gpu, const ReportRequest& request, const RunWork& work) {
-  PlanRequest on_gpu = request.plan;
+// on_gpu: for a GPU of no particular memory.
+PlannedGpu planned_gpu(const fit::Gpu& gpu, PlanRequest on_gpu, fit::StepPeaks& peaks,
+                       const RunWork& work) {
   on_gpu.memory_limit = tensor_limit_on(gpu, on_gpu.config);
-  on_gpu.device = c10::kCUDA;
-  on_gpu.num_multiprocessors = gpu.num_multiprocessors;
-  on_gpu.host_limit = 0;
-  const StepPlan plan = plan_step(on_gpu);
+  const StepPlan plan = plan_step(on_gpu, peaks);
   PlannedGpu planned{
       .name = gpu.name,
       .limit = on_gpu.memory_limit,
@@ -157,6 +153,21 @@ PlannedGpu planned_gpu(const fit::Gpu& gpu, const ReportRequest& request, const 
       .peak = plan.choice.peak};
   planned.hours = seconds_on(gpu, plan, work, on_gpu.config.load_in_4bit) / 3600.0;
   planned.cost = planned.hours * gpu.price_per_hour;
+  return planned;
+}
+
+// Peaks depend on the chip only where sums have a fixed order.
+std::vector<PlannedGpu> planned_gpus(const ReportRequest& request, const RunWork& work) {
+  std::vector<PlannedGpu> planned;
+  PlanRequest on_gpu = request.plan;
+  on_gpu.device = c10::kCUDA;
+  on_gpu.host_limit = 0;
+  std::optional<fit::StepPeaks> peaks;
+  for (const fit::Gpu& gpu : request.gpus) {
+    on_gpu.num_multiprocessors = gpu.num_multiprocessors;
+    if (!peaks || on_gpu.config.deterministic) peaks.emplace(step_shape(on_gpu));
+    planned.push_back(planned_gpu(gpu, on_gpu, *peaks, work));
+  }
   return planned;
 }
 
@@ -220,9 +231,10 @@ void write_memory(const PlanReport& report, std::back_insert_iterator<std::strin
 
 void write_rungs(const PlanReport& report, std::back_insert_iterator<std::string> out) {
   const bool has_rate = report.flops_per_second.has_value();
-  fmt::format_to(out,
-                 "\nladder: the first that fits is taken; all compute the same, some add up in "
-                 "another order\n");
+  fmt::format_to(
+      out,
+      "\nladder: all rungs compute the same, some add up in another order; taken is what "
+      "fits in the least time\n");
   fmt::format_to(out, "  {:>2}{:>12}{:>7}{:>8}{}  {}\n", "", "peak", "fits", "24 GB",
                  has_rate ? fmt::format("{:>10}{:>10}", "tok/s", "run") : "", "with");
   for (const PlannedRung& rung : report.rungs) {
@@ -271,25 +283,28 @@ void write_gpus(const PlanReport& report, std::back_insert_iterator<std::string>
 
 PlanReport make_plan_report(const ReportRequest& request) {
   const RunConfig& config = request.plan.config;
-  const StepPlan plan = plan_step(request.plan);
-  fit::StepShape shape = step_shape(request.plan);
+  fit::StepPeaks wanted(step_shape(request.plan));
+  const StepPlan plan = plan_step(request.plan, wanted);
+  fit::StepPeaks& here = wanted.streaming(plan.model.num_streamed);  // as it is loaded
+  fit::StepShape standing_for_cuda = here.shape();
+  standing_for_cuda.model.stands_for = c10::kCUDA;
+  fit::StepPeaks on_cuda(std::move(standing_for_cuda));
+  const bool is_cuda = request.plan.device == c10::kCUDA;
   const int64_t weight_bytes =
-      fit::resident_memory(shape)
+      fit::resident_memory(wanted.shape())
           .live_by_component[static_cast<size_t>(memory::Component::kBaseWeights)];
-  shape.model = plan.model;
   PlanReport report{.device = request.device,
                     .limit = request.plan.memory_limit,
                     .flops_per_second = request.flops_per_second};
-  const int64_t in_epoch =
-      data::Loader(request.plan.examples, loader_options(config)).steps_in_epoch(0);
+  const int64_t in_epoch = data::steps_in_epoch(request.plan.examples, loader_options(config));
   report.total_steps = total_steps(config, in_epoch);
   const auto steps = static_cast<double>(report.total_steps);
   const RunWork work(request.plan, steps / static_cast<double>(in_epoch),
                      steps * static_cast<double>(config.gradient_accumulation_steps), weight_bytes);
   report.tokens = work.tokens();
-  add_phases(request, shape, plan, report);
-  report.rungs = planned_rungs(request, shape, plan, work);
-  for (const fit::Gpu& gpu : request.gpus) report.gpus.push_back(planned_gpu(gpu, request, work));
+  add_phases(request, here.shape(), plan, report);
+  report.rungs = planned_rungs(request, {here, is_cuda ? here : on_cuda}, plan, work);
+  report.gpus = planned_gpus(request, work);
   return report;
 }
 

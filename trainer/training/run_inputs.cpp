@@ -72,11 +72,25 @@ std::optional<fs::path> dataset_path(const std::string& name, const RunConfig& c
 }  // namespace
 
 InputHashes hash_inputs(const RunConfig& config) {
+  InputHashes inputs = hash_data_inputs(config);
+  const fs::path model = format::find_model_folder(config.base_model);
+  inputs["base_model/model.safetensors.index.json"] =
+      hash_of(model / "model.safetensors.index.json");
+  inputs["base_model/weights"] = fingerprint(format::weight_files(model));
+  if (!config.lora_model_dir.empty()) {
+    for (const char* name : {"adapter_config.json", "adapter_model.safetensors"}) {
+      inputs[std::string("lora_model_dir/") + name] =
+          hash_of(fs::path(config.lora_model_dir) / name);
+    }
+  }
+  return inputs;
+}
+
+InputHashes hash_data_inputs(const RunConfig& config) {
   InputHashes inputs;
   const fs::path model = format::find_model_folder(config.base_model);
   std::error_code unreadable;
-  for (const char* name :
-       {"config.json", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json"}) {
+  for (const char* name : {"config.json", "tokenizer.json", "tokenizer_config.json"}) {
     inputs[std::string("base_model/") + name] = hash_of(model / name);
   }
   if (!fs::exists(model / "tokenizer.json", unreadable)) {
@@ -84,18 +98,11 @@ InputHashes hash_inputs(const RunConfig& config) {
       inputs[std::string("base_model/") + name] = hash_of(model / name);
     }
   }
-  inputs["base_model/weights"] = fingerprint(format::weight_files(model));
   if (const auto chat_template = data::load_chat_template(config, model)) {
     inputs["chat_template"] = sha256_of_text(chat_template->source());
   }
   hash_datasets("datasets", config.datasets, inputs);
   hash_datasets("test_datasets", config.test_datasets, inputs);
-  if (!config.lora_model_dir.empty()) {
-    for (const char* name : {"adapter_config.json", "adapter_model.safetensors"}) {
-      inputs[std::string("lora_model_dir/") + name] =
-          hash_of(fs::path(config.lora_model_dir) / name);
-    }
-  }
   return inputs;
 }
 

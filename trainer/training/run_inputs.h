@@ -36,6 +36,10 @@ using InputHashes = std::map<std::string, std::string>;
 // Throws Error kConfig where the base model or a template that a data set needs is not there.
 InputHashes hash_inputs(const RunConfig& config);
 
+// Those of them that the examples come from: config.json, the tokenizer, the template, the data
+// sets. Throws as hash_inputs() does.
+InputHashes hash_data_inputs(const RunConfig& config);
+
 // The names whose hash differs, or that only one side has; those of data sets with the path that
 // `now` has for them: "datasets.0 (mine.jsonl)".
 std::vector<std::string> changed_inputs(const InputHashes& saved, const InputHashes& now,

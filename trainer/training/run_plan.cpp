@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/units.h"
+#include "data/epoch_length.h"
 #include "training/does_not_fit.h"
 #include "training/largest_batch.h"
 
@@ -150,24 +152,31 @@ fit::StepShape step_shape(const PlanRequest& request) {
 }
 
 StepPlan plan_step(const PlanRequest& request) {
+  fit::StepPeaks peaks(step_shape(request));
+  return plan_step(request, peaks);
+}
+
+StepPlan plan_step(const PlanRequest& request, fit::StepPeaks& peaks) {
+  const int64_t limit = request.memory_limit;
+  const int64_t num_blocks = request.model.num_layers;
   const fit::StepSettings start = wanted_settings(request.config, request.model);
-  fit::StepShape shape = step_shape(request);
-  StepPlan plan{.bounds = ladder_bounds(request.config, shape)};
+  StepPlan plan{.model = peaks.shape().model,
+                .bounds = ladder_bounds(request.config, peaks.shape())};
   if (request.config.layer_offloading) {
-    shape.model.num_streamed = request.model.num_layers;
-    plan.choice = fit::choose_rung(shape, start, plan.bounds, request.memory_limit);
+    plan.model.num_streamed = num_blocks;
+    plan.choice = fit::choose_settings(peaks.streaming(num_blocks), start, plan.bounds, limit);
     if (plan.choice.fits) {
       fit::StepSettings least = plan.choice.settings;
       least.memory.num_recomputed = plan.bounds.most_recomputed;
-      shape.model.num_streamed = fit::choose_num_streamed(shape, least, request.memory_limit);
+      plan.model.num_streamed = fit::choose_num_streamed(peaks, num_blocks, least, limit);
     }
   }
-  plan.choice = fit::choose_rung(shape, start, plan.bounds, request.memory_limit);
+  fit::StepPeaks& loaded = peaks.streaming(plan.model.num_streamed);
+  plan.choice = fit::choose_settings(loaded, start, plan.bounds, limit);
   if (!fits_on_host(request, plan.choice)) {
     plan.bounds.has_own_memory = false;  // the ladder must do without the host's
-    plan.choice = fit::choose_rung(shape, start, plan.bounds, request.memory_limit);
+    plan.choice = fit::choose_settings(loaded, start, plan.bounds, limit);
   }
-  plan.model = shape.model;
   return plan;
 }
 
@@ -175,7 +184,8 @@ fit::Choice choose_from(const PlanRequest& request, const RunPlan& plan,
                         const fit::StepSettings& start) {
   fit::StepShape shape = step_shape(request);
   shape.model = plan.model;
-  return fit::choose_rung(shape, start, plan.bounds, request.memory_limit);
+  fit::StepPeaks peaks(std::move(shape));
+  return fit::choose_settings(peaks, start, plan.bounds, request.memory_limit);
 }
 
 std::optional<std::string> deterministic_note(const PlanRequest& request, const RunPlan& plan) {
@@ -193,7 +203,7 @@ std::optional<std::string> deterministic_note(const PlanRequest& request, const 
 RunPlan plan_run(const PlanRequest& request) {
   const RunConfig& config = request.config;
   RunPlan plan;
-  plan.steps_in_epoch = data::Loader(request.examples, loader_options(config)).steps_in_epoch(0);
+  plan.steps_in_epoch = data::steps_in_epoch(request.examples, loader_options(config));
   plan.total_steps = total_steps(config, plan.steps_in_epoch);
   plan.schedule = {.kind = config.lr_scheduler,
                    .peak = config.learning_rate,

@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <span>
 #include <string>
 
 #include "base/run_config.h"
+#include "data/example_sizes.h"
 #include "data/loader.h"
 #include "fit/choose.h"
 #include "step/schedule.h"
@@ -22,12 +22,12 @@ struct PlanRequest {
   const RunConfig& config;
   const format::ModelConfig& model;
   const model::AdapterOptions& adapter;
-  std::span<const data::Example> examples;
-  std::span<const data::Example> validation;  // may be empty
-  int64_t memory_limit = 0;                   // bytes, for tensors
-  c10::DeviceType device = c10::kCPU;         // the kind that is planned for
-  int64_t num_multiprocessors = 0;            // of a GPU
-  int64_t host_limit = 0;                     // bytes of host memory beside a GPU; 0: not known
+  data::ExampleSizes examples;
+  data::ExampleSizes validation;       // may be empty
+  int64_t memory_limit = 0;            // bytes, for tensors
+  c10::DeviceType device = c10::kCPU;  // the kind that is planned for
+  int64_t num_multiprocessors = 0;     // of a GPU
+  int64_t host_limit = 0;              // bytes of host memory beside a GPU; 0: not known
 };
 
 // How a step is to be taken.
@@ -80,6 +80,8 @@ fit::StepShape step_shape(const PlanRequest& request);
 // With layer_offloading streaming and recomputation draw on the same memory: as many blocks as fit
 // are resident first, with everything recomputed that may be.
 StepPlan plan_step(const PlanRequest& request);
+// The same with what is known of it already; `peaks` are those of step_shape(request).
+StepPlan plan_step(const PlanRequest& request, fit::StepPeaks& peaks);
 
 // The rung for that step of a model that is loaded as `plan` has it, from `start` on.
 fit::Choice choose_from(const PlanRequest& request, const RunPlan& plan,

@@ -94,10 +94,25 @@ BaseModel open_base_model(const RunConfig& config) {
           data::load_chat_template(config, path)};
 }
 
-data::RunData load_data(const RunConfig& config, const BaseModel& base) {
-  return data::load_run_data(config, base.tokenizer,
-                             base.chat_template ? &*base.chat_template : nullptr,
-                             base.folder.config().vocab_size);
+data::EncodeContext encode_context(const RunConfig& config, const BaseModel& base) {
+  return {.run = config,
+          .tokenizer = base.tokenizer,
+          .chat_template = base.chat_template ? &*base.chat_template : nullptr,
+          .vocab_size = base.folder.config().vocab_size};
+}
+
+data::RunData load_data(const RunConfig& config, const BaseModel& base, std::ostream* log) {
+  return load_data(encode_context(config, base), log);
+}
+
+data::RunData load_data(const data::EncodeContext& context, std::ostream* log) {
+  if (log == nullptr) return data::load_run_data(context);
+  const RunConfig& run = context.run;
+  data::LoadProgress progress(*log, data::load_progress_options(data::bytes_of(run.datasets) +
+                                                                data::bytes_of(run.test_datasets)));
+  data::RunData data = data::load_run_data(context, &progress);
+  progress.finish();
+  return data;
 }
 
 model::ModelOptions model_options(const RunConfig& config, const format::ModelConfig& model) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <iosfwd>
 #include <memory>
 #include <optional>
 #include <set>
@@ -28,8 +29,13 @@ struct BaseModel {
 
 BaseModel open_base_model(const RunConfig& config);
 
-// The data of the run, encoded for that model.
-data::RunData load_data(const RunConfig& config, const BaseModel& base);
+// What encoding data for that model needs; both outlive it.
+data::EncodeContext encode_context(const RunConfig& config, const BaseModel& base);
+
+// The data of the run, encoded for that model. Where that takes long, `log` is told how far it is.
+data::RunData load_data(const RunConfig& config, const BaseModel& base,
+                        std::ostream* log = nullptr);
+data::RunData load_data(const data::EncodeContext& context, std::ostream* log);
 
 // How the model of a run is built. Throws Error kConfig where the configuration asks for what the
 // model cannot do (a sliding window shorter than sequence_len, a 4-bit checkpoint as a dense base,
