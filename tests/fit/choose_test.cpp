@@ -73,7 +73,7 @@ TEST_F(Choose, TakesTheQuickestThatFits) {
                                                    .dequantisation = dequantisation,
                                                    .mlp_tile = mlp_tile,
                                                    .head_chunk_bytes = head_chunk << 20}};
-            tried.push_back({peaks.peak(settings), step_seconds(shape_, settings, rates)});
+            tried.push_back({peaks.peak(settings), seconds_of(work_of(shape_), settings, rates)});
           }
         }
       }
@@ -88,7 +88,7 @@ TEST_F(Choose, TakesTheQuickestThatFits) {
       ASSERT_TRUE(chosen.fits);
       EXPECT_EQ(chosen.peak, peak_with(shape_, chosen.settings));
       EXPECT_LE(chosen.peak, limit);
-      const double seconds = step_seconds(shape_, chosen.settings, rates);
+      const double seconds = seconds_of(work_of(shape_), chosen.settings, rates);
       for (const Tried& other : tried) {
         if (other.peak <= limit) EXPECT_GE(other.seconds, seconds) << limit;
       }

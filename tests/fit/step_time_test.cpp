@@ -35,7 +35,8 @@ class StepTime : public ::testing::Test {
   // Relative to the step as it is.
   double slower(const StepSettings& settings) const {
     const DeviceRates rates = assumed_rates(c10::kCUDA);
-    return step_seconds(shape_, settings, rates) / step_seconds(shape_, start_, rates);
+    return seconds_of(work_of(shape_), settings, rates) /
+           seconds_of(work_of(shape_), start_, rates);
   }
 
   StepShape shape_;
@@ -87,7 +88,7 @@ TEST_F(StepTime, CopiesThatTakeLongerThanTheRestAreWhatCounts) {
   shape_.batch.micro_batches[0] = data::split_micro_batch(shape_.batch.micro_batches[0], 2)[0];
   shape_.model.num_streamed = shape_.config.num_layers;
   // 6.98 billion weights of 4.5 bits, twice, at 25 GB/s.
-  EXPECT_GT(step_seconds(shape_, start_, rates), 2 * 6.9e9 * 0.56 / 25e9);
+  EXPECT_GT(seconds_of(work_of(shape_), start_, rates), 2 * 6.9e9 * 0.56 / 25e9);
 }
 
 TEST_F(StepTime, TilesReadTheMlpAgain) {

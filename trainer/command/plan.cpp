@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <limits>
 #include <optional>
 #include <string>
 
@@ -20,8 +21,9 @@
 namespace rung::command {
 namespace {
 
-// FLOP/s of the training steps in what `rung bench --json` has printed.
-double benched_rate(const std::filesystem::path& file, const std::string& device) {
+// Of the training steps in what `rung bench --json` has printed: all that they wait for is in their
+// rate of products.
+fit::DeviceRates benched_rates(const std::filesystem::path& file, const std::string& device) {
   const Json json = read_json_file(file);
   if (json.value("device", device) != device) {
     throw Error(ExitCode::kConfig, {.what = "the bench was made on another device",
@@ -32,7 +34,8 @@ double benched_rate(const std::filesystem::path& file, const std::string& device
   if (json.contains("figures") && json["figures"].is_array() && !json["figures"].empty() &&
       json["figures"][0].contains("tflops") && json["figures"][0]["tflops"].is_number()) {
     const double rate = json["figures"][0]["tflops"].get<double>() * 1e12;
-    if (rate > 0.0) return rate;
+    constexpr double kInfinite = std::numeric_limits<double>::infinity();
+    if (rate > 0.0) return {rate, kInfinite, kInfinite};
   }
   throw Error(ExitCode::kConfig, {.what = "there is no figure in the file",
                                   .expected = "what rung bench --json prints",
@@ -76,7 +79,7 @@ struct Place {
   int64_t limit = 0;  // bytes for tensors
   int64_t num_multiprocessors = 0;
   int64_t host_limit = 0;  // bytes; 0: not known
-  std::optional<double> flops_per_second;
+  std::optional<fit::DeviceRates> rates;
 };
 
 Place this_machine(RunConfig& config) {
@@ -94,7 +97,7 @@ Place place_on(const fit::Gpu& gpu, const RunConfig& config) {
           .type = c10::kCUDA,
           .limit = training::tensor_limit_on(gpu, config),
           .num_multiprocessors = gpu.num_multiprocessors,
-          .flops_per_second = gpu.flops_per_second * training::kAssumedShare};
+          .rates = training::rates_on(gpu)};
 }
 
 // With --all-gpus nothing is asked of this machine, which may have no GPU and less memory than the
@@ -119,7 +122,7 @@ Place place_of(const cxxopts::ParseResult& parsed, RunConfig& config,
     place = this_machine(config);
   }
   if (parsed.count("bench") > 0) {
-    place.flops_per_second = benched_rate(parsed["bench"].as<std::string>(), place.name);
+    place.rates = benched_rates(parsed["bench"].as<std::string>(), place.name);
   }
   return place;
 }
@@ -167,7 +170,7 @@ int run_plan(int argc, char** argv) {
                 .host_limit = place.host_limit},
        .device = place.name,
        .gpus = parsed->count("all-gpus") > 0 ? gpus : std::vector<fit::Gpu>(),
-       .flops_per_second = place.flops_per_second});
+       .rates = place.rates});
   print(parsed->count("json") > 0 ? training::plan_json(report).dump() + "\n"
                                   : training::plan_text(report));
   const bool fits = report.gpus.empty()

@@ -72,7 +72,7 @@ struct Candidate {
 };
 
 // All combinations, the quickest first; among equals the one that changes least.
-std::vector<Candidate> candidates_from(const StepShape& shape, const StepSettings& start,
+std::vector<Candidate> candidates_from(const Work& work, const StepSettings& start,
                                        const LadderBounds& bounds, const DeviceRates& rates) {
   const Options options = options_of(start, bounds);
   std::vector<Candidate> candidates;
@@ -87,7 +87,7 @@ std::vector<Candidate> candidates_from(const StepShape& shape, const StepSetting
                                                    .checkpoints = checkpoints,
                                                    .mlp_tile = mlp_tile,
                                                    .head_chunk_bytes = head_chunk}};
-            candidates.push_back({settings, step_seconds(shape, settings, rates)});
+            candidates.push_back({settings, seconds_of(work, settings, rates)});
           }
         }
       }
@@ -99,13 +99,13 @@ std::vector<Candidate> candidates_from(const StepShape& shape, const StepSetting
 
 // The most recomputed blocks with which the candidate takes less than `seconds`; nothing where it
 // does not with the fewest.
-std::optional<int64_t> most_worth_trying(const StepShape& shape, const Candidate& candidate,
-                                         int64_t most, double seconds, const DeviceRates& rates) {
+std::optional<int64_t> most_worth_trying(const Work& work, const Candidate& candidate, int64_t most,
+                                         double seconds, const DeviceRates& rates) {
   if (candidate.seconds >= seconds) return std::nullopt;
   const int64_t fewest = candidate.settings.memory.num_recomputed;
   const int64_t too_many = smallest(fewest, most + 1, [&](int64_t num_recomputed) {
     return num_recomputed > most ||
-           step_seconds(shape, recomputing(candidate.settings, num_recomputed), rates) >= seconds;
+           seconds_of(work, recomputing(candidate.settings, num_recomputed), rates) >= seconds;
   });
   return too_many - 1;
 }
@@ -128,15 +128,15 @@ Choice climb(StepPeaks& peaks, const StepSettings& start, const LadderBounds& bo
 
 Choice choose_settings(StepPeaks& peaks, const StepSettings& start, const LadderBounds& bounds,
                        int64_t limit) {
-  const StepShape& shape = peaks.shape();
-  const DeviceRates rates = assumed_rates(shape.model.stands_for);
+  const Work work = work_of(peaks.shape());
+  const DeviceRates rates = assumed_rates(work.model.stands_for);
   // A setting to be beaten, soon found.
   Choice best = climb(peaks, start, bounds, limit);
-  double seconds = step_seconds(shape, best.settings, rates);
+  double seconds = seconds_of(work, best.settings, rates);
   // With everything given up for it nothing may fit, or nothing may have to be given up.
   if (best.fits && best.settings != start) {
-    for (const Candidate& candidate : candidates_from(shape, start, bounds, rates)) {
-      const auto most = most_worth_trying(shape, candidate, bounds.most_recomputed, seconds, rates);
+    for (const Candidate& candidate : candidates_from(work, start, bounds, rates)) {
+      const auto most = most_worth_trying(work, candidate, bounds.most_recomputed, seconds, rates);
       if (!most) break;  // nor does any of those that follow
       const auto fits = [&](int64_t num_recomputed) {
         return peaks.peak(recomputing(candidate.settings, num_recomputed)) <= limit;
@@ -145,10 +145,10 @@ Choice choose_settings(StepPeaks& peaks, const StepSettings& start, const Ladder
       best.settings =
           recomputing(candidate.settings, smallest(start.memory.num_recomputed, *most, fits));
       best.peak = peaks.peak(best.settings);
-      seconds = step_seconds(shape, best.settings, rates);
+      seconds = seconds_of(work, best.settings, rates);
     }
   }
-  best.host_peak = host_peak(with_settings(shape, best.settings));
+  best.host_peak = host_peak(with_settings(peaks.shape(), best.settings));
   return best;
 }
 

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "fit/step_flops.h"
-
 namespace rung::fit {
 namespace {
 
@@ -27,23 +25,18 @@ BlockWeights weights_of(const format::ModelConfig& model) {
   return {.all = 2.0 * hidden * (queries + keys) + mlp, .mlp = mlp};
 }
 
-class StepCost {
+class Cost {
  public:
-  StepCost(const StepShape& shape, const StepSettings& settings)
-      : shape_(shape), memory_(settings.memory), weights_(weights_of(shape.config)) {
-    for (const data::MicroBatch& micro_batch : shape.batch.micro_batches) {
-      parts_ +=
-          static_cast<double>(std::min<int64_t>(settings.split, std::ssize(micro_batch.documents)));
-    }
-    tokens_ = static_cast<double>(shape.batch.num_tokens());
-    blocks_ = static_cast<double>(shape.config.num_layers);
-    recomputed_ = static_cast<double>(memory_.num_recomputed);
-  }
+  Cost(const Work& work, const StepSettings& settings)
+      : work_(work),
+        memory_(settings.memory),
+        weights_(weights_of(work.config)),
+        parts_(work.micro_batches * static_cast<double>(settings.split)),
+        blocks_(static_cast<double>(work.config.num_layers)),
+        recomputed_(static_cast<double>(memory_.num_recomputed)) {}
 
   double flops() const {
-    return step_flops(shape_.config, shape_.adapter, counts_of(shape_.batch),
-                      memory_.num_recomputed)
-        .total();
+    return step_flops(work_.config, work_.adapter, work_.counts, memory_.num_recomputed).total();
   }
 
   double memory_bytes() const { return weight_bytes() + tile_bytes() + head_bytes(); }
@@ -51,16 +44,16 @@ class StepCost {
   // Both ways.
   double copied_bytes() const {
     double bytes =
-        2.0 * parts_ * static_cast<double>(shape_.model.num_streamed) * weights_.all * kStoredBytes;
+        2.0 * parts_ * static_cast<double>(work_.model.num_streamed) * weights_.all * kStoredBytes;
     if (memory_.checkpoints == model::Checkpoints::kOnHost) {
-      bytes += 2.0 * recomputed_ * tokens_ * hidden() * kDenseBytes;
+      bytes += 2.0 * recomputed_ * work_.counts.tokens * hidden() * kDenseBytes;
     }
     return bytes;
   }
 
  private:
-  bool is_quantized() const { return shape_.model.base != model::BaseFormat::kDense; }
-  double hidden() const { return static_cast<double>(shape_.config.hidden_size); }
+  bool is_quantized() const { return work_.model.base != model::BaseFormat::kDense; }
+  double hidden() const { return static_cast<double>(work_.config.hidden_size); }
 
   double weight_bytes() const {
     const double a_pass = weights_.all * (is_quantized() ? kQuantizedBytes : kDenseBytes);
@@ -73,27 +66,25 @@ class StepCost {
   // Of the MLP's weights, for tiles beyond the first.
   double tile_bytes() const {
     if (memory_.mlp_tile == 0) return 0.0;
-    const double tiles =
-        std::max(1.0, std::ceil(tokens_ / parts_ / static_cast<double>(memory_.mlp_tile)));
+    const double tiles = std::max(
+        1.0, std::ceil(work_.counts.tokens / parts_ / static_cast<double>(memory_.mlp_tile)));
     return parts_ * recomputed_ * (tiles - 1.0) * 2.0 * weights_.mlp * kDenseBytes;
   }
 
   double head_bytes() const {
-    const auto vocab = static_cast<double>(shape_.config.vocab_size);
-    const double logits =
-        static_cast<double>(shape_.batch.num_supervised()) / parts_ * vocab * kDenseBytes;
+    const auto vocab = static_cast<double>(work_.config.vocab_size);
+    const double logits = work_.counts.supervised / parts_ * vocab * kDenseBytes;
     const double chunks =
         std::max(1.0, std::ceil(logits / static_cast<double>(memory_.head_chunk_bytes)));
     return parts_ * chunks * 2.0 * hidden() * vocab * kDenseBytes;
   }
 
-  const StepShape& shape_;
+  const Work& work_;
   const model::MemorySettings& memory_;
   BlockWeights weights_;
-  double parts_ = 0.0;  // of all micro-batches
-  double tokens_ = 0.0;
-  double blocks_ = 0.0;
-  double recomputed_ = 0.0;
+  double parts_;  // of all micro-batches
+  double blocks_;
+  double recomputed_;
 };
 
 }  // namespace
@@ -105,9 +96,16 @@ DeviceRates assumed_rates(c10::DeviceType device) {
   return {.flops_per_second = 200e9, .memory_bandwidth = 30e9, .transfer_bandwidth = 10e9};
 }
 
-double step_seconds(const StepShape& shape, const StepSettings& settings,
-                    const DeviceRates& rates) {
-  const StepCost cost(shape, settings);
+Work work_of(const StepShape& shape) {
+  return {.config = shape.config,
+          .adapter = shape.adapter,
+          .model = shape.model,
+          .counts = counts_of(shape.batch),
+          .micro_batches = static_cast<double>(shape.batch.micro_batches.size())};
+}
+
+double seconds_of(const Work& work, const StepSettings& settings, const DeviceRates& rates) {
+  const Cost cost(work, settings);
   const double computing =
       cost.flops() / rates.flops_per_second + cost.memory_bytes() / rates.memory_bandwidth;
   const double copying = cost.copied_bytes() / rates.transfer_bandwidth;

@@ -1,4 +1,4 @@
-// How long a training step takes under each setting of the ladder: what they are compared by.
+// How long training takes under each setting of the ladder: what they are compared by.
 //
 //   products    step_flops() at the device's rate
 //   weights     every pass over a block's frozen weights reads them, dequantised first (4.5 bits
@@ -19,22 +19,33 @@
 #include <cstdint>
 
 #include "fit/ladder.h"
+#include "fit/step_flops.h"
 #include "fit/step_memory.h"
 
 namespace rung::fit {
 
 struct DeviceRates {
   double flops_per_second = 0.0;    // of products, as training steps reach them
-  double memory_bandwidth = 0.0;    // bytes a second
-  double transfer_bandwidth = 0.0;  // bytes a second to and from the host
+  double memory_bandwidth = 0.0;    // bytes a second; infinite: its time is in the rate of products
+  double transfer_bandwidth = 0.0;  // bytes a second to and from the host; likewise
 };
 
 // Of a device of which nothing is known but its kind: a GPU of the class of an A100, a CPU of a few
 // cores. Only relations count where settings are compared.
 DeviceRates assumed_rates(c10::DeviceType device);
 
-// Seconds of the step over shape.batch, as one process takes it with these settings (in place of
-// shape.memory).
-double step_seconds(const StepShape& shape, const StepSettings& settings, const DeviceRates& rates);
+// A step, or a whole run of them.
+struct Work {
+  const format::ModelConfig& config;
+  const model::AdapterOptions& adapter;
+  const model::ModelOptions& model;  // as it is loaded
+  StepCounts counts;                 // of all its documents
+  double micro_batches = 1.0;        // before any is split
+};
+
+Work work_of(const StepShape& shape);
+
+// Seconds of `work` with every step under these settings.
+double seconds_of(const Work& work, const StepSettings& settings, const DeviceRates& rates);
 
 }  // namespace rung::fit

@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "fit/gpu_table.h"
+#include "fit/step_time.h"
 #include "training/run_plan.h"
 
 namespace rung::training {
@@ -46,15 +47,17 @@ struct PlanReport {
   double tokens = 0.0;  // that the run takes
   std::vector<PlannedRung> rungs;
   std::vector<PlannedGpu> gpus;
-  std::optional<double> flops_per_second;  // of training steps on this device
 };
 
 struct ReportRequest {
   PlanRequest plan;
-  std::string device;                      // name
-  std::vector<fit::Gpu> gpus;              // to be compared; may be empty
-  std::optional<double> flops_per_second;  // measured by `rung bench` on this device
+  std::string device;                     // name
+  std::vector<fit::Gpu> gpus;             // to be compared; may be empty
+  std::optional<fit::DeviceRates> rates;  // of this device; none: no times
 };
+
+// A GPU's own figures, with a share of the rated products.
+fit::DeviceRates rates_on(const fit::Gpu& gpu);
 
 // Runs steps on shapes only. Where the run does not fit `fits` says so, and `advice` what would
 // help.
