@@ -19,6 +19,7 @@
 #include "command/inspect.h"
 #include "command/merge.h"
 #include "command/plan.h"
+#include "command/report.h"
 #include "command/train.h"
 #include "command/version.h"
 #include "job/openmp_spin.h"
@@ -37,7 +38,7 @@ struct Verb {
   std::string_view summary;
 };
 
-constexpr std::array<Verb, 9> kVerbs = {{
+constexpr std::array<Verb, 10> kVerbs = {{
     {"train", &command::run_train, Work::kThreads, "fine-tune as a YAML says"},
     {"plan", &command::run_plan, Work::kLight, "memory, ladder, time and cost before the start"},
     {"data", &command::run_data, Work::kLight, "show what the model will see"},
@@ -46,6 +47,7 @@ constexpr std::array<Verb, 9> kVerbs = {{
     {"merge", &command::run_merge, Work::kThreads, "add an adapter into its base model"},
     {"import", &command::run_import, Work::kLight, "GGUF file -> Hugging Face folder"},
     {"inspect", &command::run_inspect, Work::kLight, "what is in a model, adapter or checkpoint"},
+    {"report", &command::run_report, Work::kLight, "curves and memory of a run as an HTML page"},
     {"bench", &command::run_bench, Work::kThreads, "speed and memory of training steps"},
 }};
 
