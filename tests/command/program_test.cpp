@@ -82,6 +82,7 @@ TEST(Program, ExplainsEveryKeyOfTheConfiguration) {
 TEST(Program, RefusesHelpTopicsThatDoNotExist) {
   const TempDir dir;
   expect_failure(run_program(dir, {"help", "me"}), 2, "there is no such help topic: got me");
+  EXPECT_EQ(run_program(dir, {"help", "plan"}).out, run_program(dir, {"plan", "--help"}).out);
 }
 
 TEST(Program, RefusesWrongUsageOfEveryVerb) {

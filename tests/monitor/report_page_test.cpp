@@ -155,6 +155,15 @@ TEST(ReportPage, TakesRungChangesFromTheRecordWhereThereAreNoRows) {
   EXPECT_EQ(figures_of(history).events.at(0).to, "b");
 }
 
+TEST(ReportPage, TakesThePlanFromTheRecordWhereThereAreNoRows) {
+  RunHistory history = make_history(10);
+  history.starts.clear();
+  history.outcome = Outcome{.memory_limit = 8 * kGiB, .memory_planned = 4 * kGiB};
+  const std::string html = report_html(history, "run");
+  EXPECT_TRUE(contains(html, "class=\"line planned\""));
+  EXPECT_TRUE(contains(html, "class=\"line limit\""));
+}
+
 TEST(ReportPage, SaysHowItEnded) {
   RunHistory history = make_history(2);
   EXPECT_TRUE(contains(report_html(history, "run"), "the run goes on, or was killed"));

@@ -14,6 +14,7 @@ namespace rung::monitor {
 namespace {
 
 constexpr size_t kStrips = 100;
+constexpr size_t kSmoothedFrom = 30;  // steps; fewer are seen one by one
 // A limit so many times the highest peak would press the curves flat: it is told, not drawn.
 constexpr double kFarAbove = 2.5;
 
@@ -81,7 +82,6 @@ struct Curve {
   bool log_if_wide = false;
   bool is_smoothed = false;
   std::function<double(const Step&)> value;
-  std::function<std::string(double)> format;
 };
 
 // "1.23", or "1.23 to 4.56" over several steps; "not finite" where there is no such value.
@@ -95,24 +95,22 @@ std::string values_text(std::span<const Step> steps, const Curve& curve) {
     high = std::max(high, value);
   }
   if (low > high) return "not finite";
-  const std::string from = curve.format(low);
-  const std::string to = curve.format(high);
+  const std::string from = fmt::format("{:.4g}", low);
+  const std::string to = fmt::format("{:.4g}", high);
   return from == to ? from : from + " to " + to;
 }
 
 // Steps on either side, so that a run of any length shows its course.
 size_t smoothing_reach(size_t num_steps) { return std::max<size_t>(3, num_steps / 50); }
 
-void add_event_legend(ChartFigure& figure) {
-  std::string shown;
-  for (const EventLine& line : figure.chart.events) {
-    if (shown.find(line.css_class + " ") != std::string::npos) continue;
-    shown += line.css_class + " ";
-    const std::string text = line.css_class == "rung"    ? "rung change"
-                             : line.css_class == "again" ? "step done once more"
-                                                         : "restart";
-    figure.legend.push_back({Sample::kEvent, line.css_class, text});
-  }
+void add_event_legend(const RunFigures& figures, ChartFigure& figure) {
+  const auto add = [&](RunEvent::Kind kind, const char* text) {
+    if (std::ranges::find(figures.events, kind, &RunEvent::kind) == figures.events.end()) return;
+    figure.legend.push_back({Sample::kEvent, class_of(kind), text});
+  };
+  add(RunEvent::Kind::kRungChange, "rung change");
+  add(RunEvent::Kind::kAgain, "step done once more");
+  add(RunEvent::Kind::kRestart, "restart");
 }
 
 ChartFigure curve_figure(const RunHistory& history, const RunFigures& figures, const Curve& curve) {
@@ -134,7 +132,7 @@ ChartFigure curve_figure(const RunHistory& history, const RunFigures& figures, c
   chart.description =
       fmt::format("{}: {} over {}", curve.heading, values_text(history.steps, curve),
                   format_counted(static_cast<int64_t>(points.size()), "step"));
-  if (curve.is_smoothed && points.size() > 10) {
+  if (curve.is_smoothed && points.size() >= kSmoothedFrom) {
     chart.lines = {{"raw", points},
                    {"smooth", smoothed(points, smoothing_reach(points.size()), chart.columns)}};
     figure.legend = {{Sample::kLine, "raw", "each step"}, {Sample::kLine, "smooth", "smoothed"}};
@@ -156,9 +154,8 @@ void add_faults(const RunHistory& history, ChartFigure& figure) {
 }
 
 // A dashed line at the bytes that `value` says of each process of the run.
-Line level_line(const RunHistory& history, const std::string& css_class, Bytes Start::*value) {
-  const Range range = step_range(history);
-  const std::vector<Start> starts = starts_in_force(history);
+Line level_line(const std::vector<Start>& starts, Range range, const std::string& css_class,
+                Bytes Start::*value) {
   Line line{.css_class = css_class};
   for (size_t i = 0; i < starts.size(); ++i) {
     const auto bytes = static_cast<double>(starts[i].*value);
@@ -172,19 +169,24 @@ Line level_line(const RunHistory& history, const std::string& css_class, Bytes S
 }
 
 void add_levels(const RunHistory& history, const RunFigures& figures, ChartFigure& figure) {
-  if (figures.memory_planned > 0 && !history.starts.empty()) {
-    figure.chart.lines.push_back(level_line(history, "planned", &Start::memory_planned));
-    const std::string last = format_bytes(history.starts.back().memory_planned);
+  const std::vector<Start> starts = starts_in_force(history);
+  if (starts.empty()) return;
+  if (figures.memory_planned > 0) {
+    figure.chart.lines.push_back(
+        level_line(starts, figure.chart.steps, "planned", &Start::memory_planned));
+    const std::string last = format_bytes(starts.back().memory_planned);
     const std::string largest = format_bytes(figures.memory_planned);
     figure.legend.push_back(
         {Sample::kDash, "planned",
          "planned peak " + largest + (last == largest ? "" : ", in the end " + last)});
   }
-  if (figures.memory_limit <= 0 || history.starts.empty()) return;
+  if (figures.memory_limit <= 0) return;
   const auto highest =
       static_cast<double>(std::max(figures.memory_planned, figures.memory_measured));
   const bool is_far = static_cast<double>(figures.memory_limit) > kFarAbove * highest;
-  if (!is_far) figure.chart.lines.push_back(level_line(history, "limit", &Start::memory_limit));
+  if (!is_far)
+    figure.chart.lines.push_back(
+        level_line(starts, figure.chart.steps, "limit", &Start::memory_limit));
   figure.legend.push_back({Sample::kDash, "limit",
                            fmt::format("limit {}{}", format_bytes(figures.memory_limit),
                                        is_far ? ", far above this chart" : "")});
@@ -266,7 +268,7 @@ ChartFigure memory_figure(const RunHistory& history, const RunFigures& figures) 
   chart.marks = {std::move(evaluations)};
   add_levels(history, figures, figure);
   chart.events = event_lines(figures, chart.steps);
-  add_event_legend(figure);
+  add_event_legend(figures, figure);
   chart.strips = make_strips(history, chart.steps, memory_text);
   chart.description =
       fmt::format("Memory by step: highest peak {}, planned {}, limit {}",
@@ -276,14 +278,12 @@ ChartFigure memory_figure(const RunHistory& history, const RunFigures& figures) 
 }
 
 ChartFigure loss_figure(const RunHistory& history, const RunFigures& figures) {
-  ChartFigure figure =
-      curve_figure(history, figures,
-                   {.name = "loss",
-                    .heading = "Loss",
-                    .log_if_wide = true,
-                    .is_smoothed = true,
-                    .value = [](const Step& step) { return step.loss; },
-                    .format = [](double value) { return fmt::format("{:.4g}", value); }});
+  ChartFigure figure = curve_figure(history, figures,
+                                    {.name = "loss",
+                                     .heading = "Loss",
+                                     .log_if_wide = true,
+                                     .is_smoothed = true,
+                                     .value = [](const Step& step) { return step.loss; }});
   MarkSet evaluations = evaluation_marks(
       history, "eval", [](const Evaluation& evaluation) { return evaluation.loss; },
       [](const Evaluation& evaluation) {
@@ -308,8 +308,7 @@ ChartFigure speed_figure(const RunHistory& history, const RunFigures& figures) {
                        .unit = Unit::kCount,
                        .from_zero = true,
                        .is_smoothed = true,
-                       .value = [](const Step& step) { return step.tokens_per_second; },
-                       .format = [](double value) { return fmt::format("{:.4g}", value); }});
+                       .value = [](const Step& step) { return step.tokens_per_second; }});
 }
 
 ChartFigure learning_rate_figure(const RunHistory& history, const RunFigures& figures) {
@@ -317,20 +316,17 @@ ChartFigure learning_rate_figure(const RunHistory& history, const RunFigures& fi
                       {.name = "learning-rate",
                        .heading = "Learning rate",
                        .from_zero = true,
-                       .value = [](const Step& step) { return step.learning_rate; },
-                       .format = [](double value) { return fmt::format("{:.4g}", value); }});
+                       .value = [](const Step& step) { return step.learning_rate; }});
 }
 
 ChartFigure gradient_norm_figure(const RunHistory& history, const RunFigures& figures) {
-  ChartFigure figure =
-      curve_figure(history, figures,
-                   {.name = "gradient-norm",
-                    .heading = "Gradient norm",
-                    .from_zero = true,
-                    .log_if_wide = true,
-                    .is_smoothed = true,
-                    .value = [](const Step& step) { return step.grad_norm; },
-                    .format = [](double value) { return fmt::format("{:.4g}", value); }});
+  ChartFigure figure = curve_figure(history, figures,
+                                    {.name = "gradient-norm",
+                                     .heading = "Gradient norm",
+                                     .from_zero = true,
+                                     .log_if_wide = true,
+                                     .is_smoothed = true,
+                                     .value = [](const Step& step) { return step.grad_norm; }});
   add_faults(history, figure);
   return figure;
 }

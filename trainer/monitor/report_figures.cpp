@@ -17,7 +17,8 @@ constexpr const char* kRest = "other";
 constexpr std::array<std::string_view, 10> kComponentOrder = {
     "base_weights", "adapters",  "optimizer", "gradients", "block_inputs",
     "activations",  "workspace", "head",      "kv_cache",  "library"};
-constexpr std::array<std::string_view, 5> kPhaseOrder = {"load", "train", "eval", "save", "resume"};
+constexpr std::array<std::string_view, 6> kPhaseOrder = {"load", "probe", "train",
+                                                         "eval", "save",  "resume"};
 
 template <size_t Size>
 size_t place_in(const std::array<std::string_view, Size>& order, std::string_view name) {
@@ -232,6 +233,10 @@ std::vector<Start> starts_in_force(const RunHistory& history) {
   for (const Start& start : history.starts) {
     while (!starts.empty() && starts.back().first_step >= start.first_step) starts.pop_back();
     starts.push_back(start);
+  }
+  if (starts.empty() && history.outcome) {  // a folder without such rows
+    starts.push_back({.memory_limit = history.outcome->memory_limit,
+                      .memory_planned = history.outcome->memory_planned});
   }
   return starts;
 }

@@ -59,7 +59,8 @@ RunFigures figures_of(const RunHistory& history);
 std::vector<double> parts_of(const ByComponent& at_peak, const RunFigures& figures);
 
 // The process that took a step, of several that may have taken it: the last. In rising order of
-// first_step, without those whose steps were all taken again.
+// first_step, without those whose steps were all taken again. What run.json says, where no process
+// has left a row.
 std::vector<Start> starts_in_force(const RunHistory& history);
 
 }  // namespace rung::monitor

@@ -271,7 +271,10 @@ class Page {
     const auto say = [&](const char* what, Bytes bytes) {
       if (bytes > 0) print("<p class=\"quiet\">{}: at most {}.</p>\n", what, format_bytes(bytes));
     };
-    say("Held for tensors, cached blocks included", reserved);
+    // A CPU keeps next to nothing, and between steps less than a peak: that would say nothing.
+    if (reserved > figures_.memory_measured) {
+      say("Held for tensors, cached blocks included", reserved);
+    }
     say("Beside tensors in this process", other);
     say("Of other processes on the device", neighbours);
   }

@@ -76,13 +76,13 @@ svg text.y { text-anchor: end; } svg text.x { text-anchor: middle; }
 .grid { stroke: var(--grid); }
 .curves path { vector-effect: non-scaling-stroke; stroke-linejoin: round; stroke-linecap: round; }
 .line { fill: none; stroke: currentColor; stroke-width: 1.75; }
-.line.dots { stroke-width: 6; }
 .part { stroke: none; }
 .smooth { color: var(--blue); } .raw { color: var(--raw); } .line.raw { stroke-width: 1; }
 .peak { color: var(--peak); } .line.peak { stroke-width: 1; }
 .planned { color: var(--blue); } .limit { color: var(--red); }
 .line.planned, .line.limit { stroke-dasharray: 7 5; stroke-linecap: butt; }
 .eval { color: var(--green); } .line.eval { stroke-width: 1.5; }
+.line.dots { stroke-width: 6; }
 circle { fill: currentColor; stroke: var(--card); stroke-width: 1; }
 .restart { color: var(--quiet); } .again { color: var(--orange); } .rung { color: var(--violet); }
 .fault { color: var(--red); }
@@ -92,8 +92,6 @@ svg text.event { fill: currentColor; font-weight: 600; }
 .word { display: none; }
 .strip { fill: transparent; }
 .strip:hover { fill: var(--text); fill-opacity: 0.08; }
-)css"
-                                                 R"css(
 table { border-collapse: collapse; width: 100%; font-size: 14px;
   font-variant-numeric: tabular-nums; }
 th, td { padding: 4px 10px 4px 0; text-align: left; vertical-align: top;
@@ -113,10 +111,11 @@ footer { color: var(--quiet); font-size: 13px; }
   .plot-room { padding-left: 58px; padding-right: 12px; }
   .tiles { grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); gap: 8px; }
   /* No room for columns: an event is a paragraph. */
-  .events th, .events td:empty { display: none; }
+  .events th { display: none; }
   .events tr { display: block; padding: 8px 0; border-bottom: 1px solid var(--grid); }
   .events td { display: inline; border: 0; padding: 0; }
   .events td.text { display: block; }
+  .events td.text:empty { display: none; }
   .events .step::before { content: "after step "; }
   .events .from::before { content: "from: "; }
   .events .with::before { content: "with: "; }
