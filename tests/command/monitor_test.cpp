@@ -149,6 +149,15 @@ TEST(Monitor, SummarisesAFinishedRun) {
   EXPECT_EQ(tree(dir.path()), before) << "the monitor leaves nothing behind";
 }
 
+TEST(Monitor, FindsARealRunHealthy) {
+  const rung::testing::ProgramFolder dir;
+  ASSERT_EQ(run_program(dir, {"train", "run.yaml", "--set", "max_steps=30"}).code, 0);
+  const ProgramResult result = run_program(dir, {"monitor", "out"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  expect_words(result.out, {"ended with exit code 0: done", "step 30",
+                            "verdict   healthy: 30 steps without a finding"});
+}
+
 TEST(Monitor, TellsARunningProcessByItsLock) {
   RunFolder dir;
   const DirLock lock(dir / "out");
