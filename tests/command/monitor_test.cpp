@@ -149,6 +149,20 @@ TEST(Monitor, SummarisesAFinishedRun) {
   EXPECT_EQ(tree(dir.path()), before) << "the monitor leaves nothing behind";
 }
 
+TEST(Monitor, FindsNothingInARealRun) {
+  const rung::testing::ProgramFolder dir;
+  ASSERT_EQ(run_program(dir, {"train", "run.yaml", "--set", "max_steps=30"}).code, 0);
+  const ProgramResult result = run_program(dir, {"monitor", "out", "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const Json json = parse_json(result.out, "monitor");
+  EXPECT_EQ(json["exit_code"], 0);
+  EXPECT_EQ(json["progress"]["step"], 30);
+  for (const Json& finding : json["findings"]) {
+    // What else is going on on the machine is not the test's business.
+    EXPECT_EQ(finding["kind"], "neighbour") << finding;
+  }
+}
+
 TEST(Monitor, TellsARunningProcessByItsLock) {
   RunFolder dir;
   const DirLock lock(dir / "out");

@@ -149,6 +149,19 @@ TEST(Creep, IsNotARiseThatDrownsInScatter) {
   }
 }
 
+TEST(Creep, IsNotLessThanAnybodyLacks) {
+  HistoryBuilder run;
+  run.steps(200);
+  HistoryBuilder small = run;
+  for (Step& step : run.rows()) HistoryBuilder::leak(step, "other", step.step * 5 * 1024);
+  expect_healthy(run.history());  // 1 MiB beside 5 GiB
+  for (Step& step : small.rows()) {
+    step.memory_live = kMiB + step.step * 200;
+    step.memory_peak = 2 * kMiB;
+  }
+  expect_healthy(small.history());  // 39 KiB
+}
+
 TEST(Creep, IsNotACacheThatFills) {
   HistoryBuilder run;
   run.steps(200);

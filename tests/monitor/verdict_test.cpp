@@ -143,11 +143,46 @@ TEST(Neighbour, IsNotAnotherGpuAfterAResume) {
   expect_healthy(run.history());
 }
 
-TEST(Neighbour, IsUnknownOnACpu) {
+TEST(Neighbour, MayBeUnknown) {
   HistoryBuilder run;
   run.steps(50);
   for (Step& step : run.rows()) step.memory_neighbours = std::nullopt;
   expect_healthy(run.history());
+}
+
+// On a CPU neighbours are all other processes of the machine.
+RunHistory on_cpu(Bytes rise) {
+  HistoryBuilder run;
+  run.history().starts.back().pci_bus_id = "";
+  run.steps(100);
+  for (Step& step : run.rows()) {
+    if (step.step >= 60) *step.memory_neighbours += rise;
+  }
+  return run.history();
+}
+
+TEST(Neighbour, IsWhatTheMachineLacksOnACpu) {
+  expect_healthy(on_cpu(900 * kMiB));
+  expect_only(on_cpu(3 * kGiB), Kind::kNeighbour, {"other processes on the machine took 3."});
+}
+
+TEST(Neighbour, IsNotToBlameForTheLimitOnACpu) {
+  RunHistory history = on_cpu(3 * kGiB);
+  history.out_of_memory = {
+      {.step = 79, .during = "step 80 (16 documents)", .reason = "full", .is_again = true}};
+  EXPECT_EQ(kinds_of(verdict_of(history)), (std::vector{Kind::kOutOfMemory, Kind::kNeighbour}));
+}
+
+TEST(Neighbour, IsToBlameForTheLimitOnAGpu) {
+  HistoryBuilder run;
+  run.steps(100);
+  for (Step& step : run.rows()) {
+    if (step.step >= 60) *step.memory_neighbours += 3 * kGiB;
+  }
+  run.history().out_of_memory = {
+      {.step = 79, .during = "step 80 (16 documents)", .reason = "full", .is_again = true}};
+  EXPECT_EQ(kinds_of(verdict_of(run.history())),
+            (std::vector{Kind::kNeighbour, Kind::kOutOfMemory}));
 }
 
 // Out of memory, and several findings

@@ -10,7 +10,7 @@ namespace rung::monitor {
 
 // Bytes that stay at the end of a step grow, and nothing in the batches says why.
 std::optional<Finding> find_creep(const RunHistory& history);
-// Other processes on the GPU take much more than they did.
+// Other processes on the device take much more than they did.
 std::optional<Finding> find_neighbour(const RunHistory& history);
 // Far more is reserved than tensors ever took.
 std::optional<Finding> find_fragmentation(const RunHistory& history);

@@ -87,7 +87,7 @@ void add_memory(const MemoryPicture& memory, TextBlock& block) {
   add_bytes(legend, "# live", memory.live);
   add_bytes(legend, "+ the step's peak", memory.peak);
   if (memory.reserved) add_bytes(legend, "= held in all", held);
-  add_bytes(legend, "o others", memory.neighbours);
+  if (has_gpu) add_bytes(legend, "o others", memory.neighbours);
   add_bytes(legend, ". free", memory.free);
   add_bytes(legend, "of", memory.total);
   block.add_list("", legend);

@@ -143,7 +143,8 @@ Json rows_of(const Step& step) {
 
 Finding finding_of(const Spike& spike) {
   const Step& step = *spike.step;
-  Finding finding{.kind = Kind::kSpike, .step = step.step};
+  // The step went well; failed_spike() finds those that did not.
+  Finding finding{.kind = Kind::kSpike, .explains_out_of_memory = false, .step = step.step};
   finding.evidence = fmt::format(
       "step {} peaked at {}, {} above the usual {}{}; {}", step.step,
       format_bytes(step.memory_peak), format_bytes(static_cast<Bytes>(spike.excess())),

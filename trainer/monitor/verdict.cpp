@@ -15,15 +15,14 @@ namespace {
 // Creep and spikes are told from 12 and 8 steps of one process on, past the first 5.
 constexpr size_t kEnoughSteps = 17;
 
-// Blames what was there before memory ran out, and says so in the finding about that. A spike
-// blames itself (it knows the step).
+// Blames what was there before memory ran out, and says so in the finding about that.
 void attribute(std::vector<Finding>& findings) {
   const auto out_of_memory = std::ranges::find(findings, Kind::kOutOfMemory, &Finding::kind);
   if (out_of_memory == findings.end()) return;
   std::string causes;
   for (Finding& finding : findings) {
     if (finding.kind == Kind::kOutOfMemory) continue;
-    if (finding.kind != Kind::kSpike && finding.step <= out_of_memory->step) {
+    if (finding.explains_out_of_memory && finding.step <= out_of_memory->step) {
       finding.harm = Harm::kSuffered;
     }
     if (finding.harm != Harm::kSuffered) continue;

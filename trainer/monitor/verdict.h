@@ -27,10 +27,11 @@ enum class Harm {
 struct Finding {
   Kind kind = Kind::kUnknown;
   Harm harm = Harm::kNone;
-  int64_t step = 0;               // in which it begins to show
-  std::string evidence;           // one sentence, with figures
-  std::string advice;             // one sentence: the key to change, or what else to do
-  Json figures = Json::object();  // of the evidence, in bytes and tokens
+  bool explains_out_of_memory = true;  // where that came later
+  int64_t step = 0;                    // in which it begins to show
+  std::string evidence;                // one sentence, with figures
+  std::string advice;                  // one sentence: the key to change, or what else to do
+  Json figures = Json::object();       // of the evidence, in bytes and tokens
 };
 
 struct Verdict {
