@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/config.h"
+#include "base/console.h"
 #include "base/error.h"
 #include "command/command_line.h"
 #include "command/report.h"
