@@ -19,6 +19,7 @@
 #include "base/disk.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/host_name.h"
 #include "base/publish.h"
 
 namespace rung {
@@ -27,11 +28,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kLockName = ".rung.lock";
-
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "unknown host";
-}
 
 // `dir` and the folders above it that are missing, the inner ones first.
 std::vector<fs::path> missing_folders(const fs::path& dir) {

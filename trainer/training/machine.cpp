@@ -37,14 +37,6 @@ struct LimitFault {
                                       .where = config.memory_limit_place});
 }
 
-// Sums in a fixed order, in ATen and in cuBLAS, which reads its variable when the device is opened.
-// Unset memory stays unset: filling it, ATen's default here, costs time and changes nothing.
-void make_deterministic() {
-  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
-  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
-  at::globalContext().setDeterministicFillUninitializedMemory(false);
-}
-
 }  // namespace
 
 int64_t Machine::tensor_limit() const { return limit - device.overhead(); }
@@ -77,6 +69,12 @@ int64_t Machine::host_limit() const {
   if (device.torch_device().is_cpu()) return 0;
   const int64_t free = memory::available_memory();
   return free - reserve_of(memory::cpu_device(), free);
+}
+
+void make_deterministic() {
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/1);
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
 }
 
 Machine open_machine(const RunConfig& config) {

@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
-#include <numeric>
+
+#include "base/host_name.h"
 
 namespace rung::training {
 namespace {
@@ -16,12 +17,7 @@ double seconds_since_1970() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "";
-}
-
-// The documents of `batch` that are examples, not padding or halves of something, longest first.
+// With its documents, longest first.
 Json largest_micro_batch(const data::StepBatch& batch, std::span<const data::Example> examples) {
   const auto largest =
       std::ranges::max_element(batch.micro_batches, {}, &data::MicroBatch::num_tokens);
@@ -49,13 +45,6 @@ void add_memory(const memory::Device& device, Json& row) {
   row["memory_reserved"] = device.reserved();
   row["memory_other"] = device.other();
   row["memory_neighbours"] = device.neighbours();
-}
-
-int64_t num_documents(const data::StepBatch& batch) {
-  return std::accumulate(batch.micro_batches.begin(), batch.micro_batches.end(), int64_t{0},
-                         [](int64_t sum, const data::MicroBatch& micro_batch) {
-                           return sum + std::ssize(micro_batch.documents);
-                         });
 }
 
 }  // namespace
@@ -94,13 +83,10 @@ Json row_of(const StepRow& step) {
            {"time", seconds_since_1970()}};
   add_memory(step.device, row);
   row["micro_batches"] = step.batch.micro_batches.size();
-  row["documents"] = num_documents(step.batch);
+  row["documents"] = step.batch.num_documents();
   row["largest_micro_batch"] = largest_micro_batch(step.batch, step.examples);
   if (step.loss_scale) row["loss_scale"] = *step.loss_scale;
-  if (step.result.outcome == step::StepOutcome::kNotFinite) {
-    row["skipped"] = true;
-    row["not_finite"] = step.not_finite;
-  }
+  if (step.result.outcome == step::StepOutcome::kNotFinite) row["skipped"] = true;
   return row;
 }
 
@@ -115,9 +101,18 @@ Json row_of(const Evaluation& evaluation, int64_t step, int64_t memory_peak) {
 }
 
 Json row_of(const OutOfMemory& event, int64_t step) {
-  return {{"kind", "out_of_memory"}, {"step", step},       {"during", event.during},
-          {"reason", event.reason},  {"from", event.from}, {"to", event.to},
-          {"again", event.is_again}};
+  Json row{{"kind", "out_of_memory"},
+           {"step", step},
+           {"during", event.what.during},
+           {"settings", name_of(event.what.settings)},
+           {"reason", event.reason},
+           {"from", event.from},
+           {"to", event.to},
+           {"again", event.is_again}};
+  if (const data::Example* longest = event.what.longest) {
+    row["longest"] = {{"source", longest->source}, {"tokens", longest->num_tokens()}};
+  }
+  return row;
 }
 
 }  // namespace rung::training

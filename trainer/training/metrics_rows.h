@@ -2,9 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
-#include <string>
-#include <vector>
 
 #include "base/json.h"
 #include "data/loader.h"
@@ -38,8 +37,7 @@ struct StepRow {
   double seconds = 0.0;
   int64_t tokens_total = 0;
   double elapsed_seconds = 0.0;
-  std::optional<double> loss_scale;     // in fp16
-  std::vector<std::string> not_finite;  // sources of the examples at fault, where there are any
+  std::optional<double> loss_scale;  // in fp16
 };
 Json row_of(const StepRow& step);
 

@@ -12,10 +12,11 @@
 
 namespace rung::training {
 
-// Indices of the documents of `batch` whose loss or gradient is not finite on its own. Runs them
-// one by one, with the step's dropout and without loss scaling, so it takes about as long as the
-// step; running out of memory on the way ends the search. Changes the gradients, which every step
-// clears.
+// Indices of the documents of `batch` whose loss or gradient is not finite on its own. `batch` as
+// the step took it; its micro-batches are run again, and those that are not finite in halves, with
+// the step's dropout and without loss scaling: about a step, and two passes more for each halving.
+// Ends early where options.should_stop says so or memory runs out. Changes the gradients, which
+// every step clears.
 std::vector<int64_t> find_not_finite(model::Transformer& model, const data::StepBatch& batch,
                                      int64_t index, const step::StepOptions& options);
 

@@ -29,7 +29,7 @@ TrainingRun::TrainingRun(const RunConfig& config, const StartingPoint& start,
       record_(report.record),
       log_(report.log),
       base_(open_base_model(config)),
-      data_(load_data(config, base_)),
+      data_(load_data(config, base_, &log_)),
       adapter_plan_(plan_adapter(config, base_.folder.config())),
       plan_(plan_run(plan_request())),
       inputs_(start.inputs ? *start.inputs : hash_inputs(config)),
@@ -117,6 +117,10 @@ void TrainingRun::restore(const fs::path& checkpoint) {
                                    : "a checkpoint has a loss scale, but its run is not in fp16",
                  .where = checkpoint.string()});
   }
+  if (has_diverged()) {  // the same command again would pass over what was wrong
+    saved_ = {.step = state_.step, .evaluated_step = state_.evaluated_step};
+    throw diverged();
+  }
   loader_.seek(state_.loader);
   saved_ = {.step = state_.step, .evaluated_step = state_.evaluated_step};
   if (state_.climbed) {
@@ -166,7 +170,7 @@ ExitCode TrainingRun::run() {
 // Loud, and written down: whoever looks at the run later has to see why it took longer.
 void TrainingRun::note_out_of_memory(const OutOfMemory& event) {
   const std::string text =
-      fmt::format("out of memory in {}: {}; {}", event.during, event.reason,
+      fmt::format("out of memory in {}: {}; {}", event.what.during, event.reason,
                   event.is_again ? "once more as it was" : "on with " + event.to);
   if (progress_) {
     progress_->message(text);
@@ -174,6 +178,7 @@ void TrainingRun::note_out_of_memory(const OutOfMemory& event) {
     fmt::print(log_, "{}\n", text);
   }
   if (metrics_) metrics_->write(row_of(event, state_.step));
+  peaks_.again();  // the rows have the peak of the attempt that succeeds
   ++record_.oom_recoveries;
   if (event.is_again) return;
   record_.rung_changes.push_back(
@@ -188,10 +193,14 @@ void TrainingRun::probe() {
   peaks_.enter("probe");
   fmt::print(log_, "probe     the largest batches, once before the first step\n");
   const data::StepBatch largest = largest_step(config_, data_.train.examples);
-  with_recovery("the largest micro-batch", largest,
-                [&](const data::StepBatch& batch, const step::StepOptions& options) {
-                  return step::compute_gradients(model_, batch, state_.step, options);
-                });
+  const auto longest =
+      std::ranges::max_element(data_.train.examples, {}, &data::Example::num_tokens);
+  with_recovery(
+      {.during = fmt::format("the largest micro-batch, which has {} in it", longest->source),
+       .longest = &*longest},
+      largest, [&](const data::StepBatch& batch, const step::StepOptions& options) {
+        return step::compute_gradients(model_, batch, state_.step, options);
+      });
   if (!data_.validation.examples.empty()) {
     evaluation_loss(
         model_, largest_evaluation_batch(data_.validation.examples, plan_.evaluation.batch_size),
@@ -203,11 +212,11 @@ void TrainingRun::probe() {
 // Calls take(batch, options) with the settings that are in force, and again with others where
 // memory runs out.
 template <typename Take>
-step::StepResult TrainingRun::with_recovery(const std::string& during, const data::StepBatch& batch,
+step::StepResult TrainingRun::with_recovery(const Attempted& what, const data::StepBatch& batch,
                                             const Take& take) {
   const fit::StepSettings before = settings_;
   const step::StepResult result = recovery_.run(
-      during, plan_.bounds_for(batch), settings_, [&](const fit::StepSettings& settings) {
+      what, plan_.bounds_for(batch), settings_, [&](const fit::StepSettings& settings) {
         step::StepOptions options = step_options(config_, settings);
         options.should_stop = &job::StopSignal::requested;
         if (state_.loss_scale) options.loss_scale = &*state_.loss_scale;
@@ -225,7 +234,7 @@ void TrainingRun::take_step() {
   const data::StepBatch batch = loader_.next();
   const double rate = step::learning_rate(plan_.schedule, state_.step);
   const step::StepResult result =
-      with_recovery(text_of(batch, state_.step + 1, data_.train.examples), batch,
+      with_recovery(attempted_step(batch, state_.step + 1, data_.train.examples), batch,
                     [&](const data::StepBatch& split, const step::StepOptions& options) {
                       return step::run_step(model_, optimizer_, split,
                                             {.index = state_.step, .learning_rate = rate}, options);
@@ -278,26 +287,43 @@ std::vector<std::string> TrainingRun::note_skipped(const step::StepResult& resul
   ++state_.skipped_steps;
   ++state_.skipped_in_a_row;
   const std::vector<data::Example>& examples = data_.train.examples;
+  step::StepOptions options = step_options(config_, settings_);
+  options.should_stop = &job::StopSignal::requested;
   const std::vector<int64_t> documents =
-      find_not_finite(model_, batch, state_.step - 1, step_options(config_, settings_));
+      find_not_finite(model_, data::split_step(batch, settings_.split), state_.step - 1, options);
   progress_->message(skipped_text(state_.step, result, documents, batch, examples));
   std::vector<std::string> sources;
   for (const int64_t i : documents) sources.push_back(examples[static_cast<size_t>(i)].source);
   return sources;
 }
 
+bool TrainingRun::has_diverged() const {
+  return state_.skipped_in_a_row >= std::max<int64_t>(1, config_.max_skipped_steps);
+}
+
 // The adapter is as the last finite step left it, and worth keeping.
 void TrainingRun::check_divergence() {
-  if (state_.skipped_in_a_row < std::max<int64_t>(1, config_.max_skipped_steps)) return;
-  if (state_.step != saved_.step) save();
-  const fs::path checkpoint = checkpoint_dir(config_.output_dir, state_.step);
-  throw Error(
-      ExitCode::kDiverged,
-      {.what = fmt::format("{} in a row had a loss or gradient that is not finite",
-                           format_counted(state_.skipped_in_a_row, "step")),
-       .hint = fmt::format("lower learning_rate, and look at the data with `rung data`; the "
-                           "adapter of the last good step is in {}, for lora_model_dir",
-                           checkpoint.string())});
+  if (!has_diverged()) return;
+  if (state_.step != saved_.step) {
+    try {
+      save();
+    } catch (const std::exception& error) {  // what is to be told is the divergence
+      progress_->message(fmt::format("the last checkpoint cannot be saved: {}", error.what()));
+    }
+  }
+  throw diverged();
+}
+
+Error TrainingRun::diverged() const {
+  const std::string checkpoint =
+      saved_.step == state_.step
+          ? fmt::format("; the adapter as it was before them is in {}, for lora_model_dir",
+                        checkpoint_dir(config_.output_dir, state_.step).string())
+          : "";
+  return Error(ExitCode::kDiverged,
+               {.what = fmt::format("{} in a row had a loss or gradient that is not finite",
+                                    format_counted(state_.skipped_in_a_row, "step")),
+                .hint = "lower learning_rate, and look at the data with `rung data`" + checkpoint});
 }
 
 void TrainingRun::show_progress(const Json& row) {
@@ -335,7 +361,8 @@ void TrainingRun::save() {
   peaks_.enter("save");
   state_.loader = loader_.state();
   fit::StepSettings nothing_to_change;
-  recovery_.run("saving a checkpoint", {}, nothing_to_change, [&](const fit::StepSettings&) {
+  const Attempted what{.during = "saving a checkpoint", .settings = SettingsOf::kSave};
+  recovery_.run(what, {}, nothing_to_change, [&](const fit::StepSettings&) {
     save_checkpoint(config_.output_dir,
                     {.adapter = model_.adapter(),
                      .adapter_config = adapter_plan_.config,

@@ -50,7 +50,7 @@ class TrainingRun {
 
   void probe();
   template <typename Take>
-  step::StepResult with_recovery(const std::string& during, const data::StepBatch& batch,
+  step::StepResult with_recovery(const Attempted& what, const data::StepBatch& batch,
                                  const Take& take);
   void take_step();
   PlanRequest plan_request() const;
@@ -63,6 +63,8 @@ class TrainingRun {
                    const StepPace& pace) const;
   std::vector<std::string> note_skipped(const step::StepResult& result,
                                         const data::StepBatch& batch);
+  bool has_diverged() const;
+  Error diverged() const;
   void check_divergence();
   void show_progress(const Json& row);
   bool evaluation_is_due() const;
