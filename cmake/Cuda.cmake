@@ -78,6 +78,8 @@ endif()
 get_filename_component(RUNG_CUDA_BIN "${RUNG_NVCC}" REALPATH)
 get_filename_component(RUNG_CUDA_HOME "${RUNG_CUDA_BIN}/../.." ABSOLUTE)
 file(GLOB RUNG_PLUGIN_SOURCES CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/trainer/cuda/*.cpp")
+# NVML's wrapper has no state and is in the plugin as well: not every program that loads it has one.
+list(APPEND RUNG_PLUGIN_SOURCES "${CMAKE_SOURCE_DIR}/trainer/base/nvml.cpp")
 add_library(rung_cuda SHARED ${RUNG_PLUGIN_SOURCES} ${RUNG_CUDA_OBJECTS})
 target_include_directories(rung_cuda PRIVATE "${CMAKE_SOURCE_DIR}" "${CMAKE_SOURCE_DIR}/trainer")
 target_include_directories(rung_cuda SYSTEM PRIVATE "${RUNG_CUDA_HOME}/include")

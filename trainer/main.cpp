@@ -18,7 +18,9 @@
 #include "command/import.h"
 #include "command/inspect.h"
 #include "command/merge.h"
+#include "command/monitor.h"
 #include "command/plan.h"
+#include "command/report.h"
 #include "command/train.h"
 #include "command/version.h"
 #include "job/openmp_spin.h"
@@ -37,7 +39,7 @@ struct Verb {
   std::string_view summary;
 };
 
-constexpr std::array<Verb, 9> kVerbs = {{
+constexpr std::array<Verb, 11> kVerbs = {{
     {"train", &command::run_train, Work::kThreads, "fine-tune as a YAML says"},
     {"plan", &command::run_plan, Work::kLight, "memory, ladder, time and cost before the start"},
     {"data", &command::run_data, Work::kLight, "show what the model will see"},
@@ -46,7 +48,10 @@ constexpr std::array<Verb, 9> kVerbs = {{
     {"merge", &command::run_merge, Work::kThreads, "add an adapter into its base model"},
     {"import", &command::run_import, Work::kLight, "GGUF file -> Hugging Face folder"},
     {"inspect", &command::run_inspect, Work::kLight, "what is in a model, adapter or checkpoint"},
+    {"report", &command::run_report, Work::kLight, "curves and memory of a run as an HTML page"},
     {"bench", &command::run_bench, Work::kThreads, "speed and memory of training steps"},
+    {"monitor", &command::run_monitor, Work::kLight,
+     "memory, GPU and verdict of a run, live or after"},
 }};
 
 std::string overview() {
@@ -61,23 +66,27 @@ std::string overview() {
   return text;
 }
 
+const Verb* find_verb(std::string_view name) {
+  const auto found = std::ranges::find(kVerbs, name, &Verb::name);
+  return found == kVerbs.end() ? nullptr : &*found;
+}
+
 int run_help(int argc, char** argv) {
   const std::string_view topic = argc > 1 ? argv[1] : "";
   if (topic == "config") {
     command::print(config_reference());
   } else if (topic.empty()) {
     command::print(overview());
+  } else if (const Verb* verb = find_verb(topic)) {
+    char option[] = "--help";
+    std::array<char*, 3> arguments = {argv[1], option, nullptr};
+    return verb->run(2, arguments.data());
   } else {
     throw Error(ExitCode::kUsage, {.what = "there is no such help topic",
                                    .got = std::string(topic),
-                                   .expected = "config, or `rung VERB --help`"});
+                                   .expected = "config, or a verb"});
   }
   return static_cast<int>(ExitCode::kOk);
-}
-
-const Verb* find_verb(std::string_view name) {
-  const auto found = std::ranges::find(kVerbs, name, &Verb::name);
-  return found == kVerbs.end() ? nullptr : &*found;
 }
 
 int dispatch(int argc, char** argv) {

@@ -125,9 +125,9 @@ TEST(Spelling, ErrorsUseTheSpellingOfTheFile) {
 TEST(Spelling, KeysNotBuiltYetAreRefusedByName) {
   for (const char* line :
        {"use_dora: true", "loraplus_lr_ratio: 16", "lora_modules_to_save: [lm_head]",
-        "rank_pattern: {q_proj: 4}", "alpha_pattern: {q_proj: 4}", "deterministic: true",
-        "early_stopping_patience: 3", "load_best_model_at_end: true", "report_to: wandb",
-        "resume_from_checkpoint: true", "max_time: 3600"}) {
+        "rank_pattern: {q_proj: 4}", "alpha_pattern: {q_proj: 4}", "early_stopping_patience: 3",
+        "load_best_model_at_end: true", "report_to: wandb", "resume_from_checkpoint: true",
+        "max_time: 3600"}) {
     const std::string text = line;
     expect_refused(text + "\n", text.substr(0, text.find(':')) + " is not supported yet: got ");
   }
@@ -146,7 +146,7 @@ TEST(Spelling, ValuesNotBuiltYetAreRefusedByName) {
 TEST(Spelling, KeysNotBuiltYetMayBeOff) {
   EXPECT_NO_THROW(load_with(
       "use_dora: false\nlora_modules_to_save:\nactivation_offloading: false\nfit: off\n"
-      "deterministic: false\nreport_to: [none]\nresume_from_checkpoint: false\nrank_pattern: {}\n"
+      "report_to: [none]\nresume_from_checkpoint: false\nrank_pattern: {}\n"
       "max_oom_recoveries: 0\n"));
 }
 

@@ -1,6 +1,7 @@
 #include "base/publish.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -291,6 +292,36 @@ TEST(DirLock, IsHeldByOneAtATimeWhileItsFileComesAndGoes) {
     EXPECT_EQ(status, 0);
   }
   EXPECT_EQ(dir.read("count"), std::to_string(kProcesses * kRounds));
+}
+
+TEST(DirLock, CanBeAskedAfterFromOutside) {
+  const TempDir dir;
+  EXPECT_FALSE(is_locked(dir / "absent"));
+  EXPECT_FALSE(is_locked(dir.path()));
+  {
+    const DirLock lock(dir / "out");
+    EXPECT_TRUE(is_locked(dir / "out"));
+  }
+  EXPECT_FALSE(is_locked(dir / "out"));
+  dir.write("out/.rung.lock", "pid 1 on a machine that went down\n");
+  EXPECT_FALSE(is_locked(dir / "out"));
+  EXPECT_EQ(names_in(dir / "out"), std::set<std::string>{".rung.lock"});
+}
+
+TEST(DirLock, IsNotRefusedBecauseSomebodyAsks) {
+  const TempDir dir;
+  dir.write(".rung.lock", "");  // of a killed process: there all the time
+  const pid_t asker = ::fork();
+  while (asker == 0) {
+    is_locked(dir.path());
+    ::usleep(50);
+  }
+  for (int round = 0; round < 300; ++round) {
+    EXPECT_NO_THROW(DirLock(dir.path()));
+    dir.write(".rung.lock", "");
+  }
+  ::kill(asker, SIGKILL);
+  ::waitpid(asker, nullptr, 0);
 }
 
 TEST(DirLock, EndsWithItsProcess) {

@@ -135,7 +135,14 @@ TEST(PlanProgram, PlansForAGpuThatIsNotThere) {
   EXPECT_TRUE(result.out.starts_with("device    rtx-4090\n")) << result.out;
   EXPECT_NE(result.out.find("tok/s"), std::string::npos) << result.out;
   expect_failure(plan(dir, {"--gpu", "voodoo2"}), 2, "one of rtx-3090");
-  expect_failure(plan(dir, {"--gpu", "rtx-4090"}), 3, "fp32 is not supported on CUDA");
+}
+
+// Attention of products in place of FlashAttention: fp32 has a plan on a GPU as well.
+TEST(PlanProgram, PlansFp32ForAGpu) {
+  const ProgramFolder dir;
+  const ProgramResult result =
+      plan(dir, {"--gpu", "l4", "--set", "compute_dtype=fp32", "--set", "memory_limit=0"});
+  EXPECT_EQ(result.code, 0) << result.err;
 }
 
 TEST(PlanProgram, TakesTimesFromABench) {

@@ -50,7 +50,7 @@ TEST(Program, WithoutAVerbIsBadUsage) {
 
 TEST(Program, RefusesVerbsThatDoNotExist) {
   const TempDir dir;
-  expect_failure(run_program(dir, {"monitor"}), 2, "there is no such verb: got monitor");
+  expect_failure(run_program(dir, {"distil"}), 2, "there is no such verb: got distil");
   expect_failure(run_program(dir, {"trian"}), 2, "did you mean train? `rung --help` lists them");
 }
 
@@ -82,6 +82,7 @@ TEST(Program, ExplainsEveryKeyOfTheConfiguration) {
 TEST(Program, RefusesHelpTopicsThatDoNotExist) {
   const TempDir dir;
   expect_failure(run_program(dir, {"help", "me"}), 2, "there is no such help topic: got me");
+  EXPECT_EQ(run_program(dir, {"help", "plan"}).out, run_program(dir, {"plan", "--help"}).out);
 }
 
 TEST(Program, RefusesWrongUsageOfEveryVerb) {

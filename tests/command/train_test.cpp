@@ -45,6 +45,35 @@ TEST(TrainProgram, SaysThatItIsFinished) {
   EXPECT_NE(again.err.find("finished already"), std::string::npos) << again.err;
 }
 
+TEST(TrainProgram, LeavesAReport) {
+  const ProgramFolder dir;
+  const ProgramResult result = run_program(dir, {"train", "run.yaml"});
+  EXPECT_NE(result.err.find("report    out/report.html\n"), std::string::npos) << result.err;
+  const std::string page = dir.read("out/report.html");
+  EXPECT_NE(page.find("<h1>out "), std::string::npos);
+  EXPECT_EQ(run_program(dir, {"report", "out", "--out", "again.html"}).code, 0);
+  EXPECT_EQ(dir.read("again.html"), page);
+}
+
+TEST(TrainProgram, AReportThatCannotBeWrittenIsAWarning) {
+  const ProgramFolder dir;
+  dir.write("out/report.html/in the way", "");
+  const ProgramResult result = run_program(dir, {"train", "run.yaml"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.out, "adapter: out\n");
+  EXPECT_NE(result.err.find("warning: the report cannot be written"), std::string::npos)
+      << result.err;
+}
+
+TEST(TrainProgram, LeavesTheReportOfAnotherProcessAlone) {
+  const ProgramFolder dir;
+  run_program(dir, {"train", "run.yaml"});
+  fs::remove(dir / "out/report.html");
+  EXPECT_EQ(run_program(dir, {"train", "run.yaml", "--set", "lora_r=8"}).code, 3);
+  EXPECT_EQ(run_program(dir, {"train", "run.yaml"}).code, 0);  // finished already
+  EXPECT_FALSE(fs::exists(dir / "out/report.html"));
+}
+
 TEST(TrainProgram, NotesOtherSpellings) {
   const ProgramFolder dir;
   dir.write_config("per_device_train_batch_size: 2\n");
@@ -63,6 +92,7 @@ TEST(TrainProgram, StopsOnSigtermAndGoesOn) {
   EXPECT_EQ(stopped.code, 75) << stopped.err;
   EXPECT_NE(stopped.out.find("run the same command to go on"), std::string::npos) << stopped.out;
   EXPECT_EQ(read_json_file(dir / "out/run.json")["exit_code"], 75);
+  EXPECT_NE(dir.read("out/report.html").find("stopped, can go on"), std::string::npos);
   Program second(dir, train("2000"));
   ASSERT_TRUE(second.wait_for("resumed   from out/checkpoints/step-"));
   second.signal(SIGINT);

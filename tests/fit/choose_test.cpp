@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "fit/step_time.h"
 #include "tests/support/counting.h"
 #include "tests/support/tiny_transformer.h"
 
@@ -35,11 +36,14 @@ class Choose : public ::testing::Test {
     start_.memory.dequantisation = Dequantisation::kOnceABlock;
   }
 
+  Choice rung_with(const StepSettings& settings) const {
+    return {.settings = settings, .peak = peak_with(shape_, settings), .fits = true};
+  }
   // The rungs from the start on, with their peaks.
   std::vector<Choice> all() const {
-    std::vector<Choice> rungs = {{start_, peak_with(shape_, start_), true}};
+    std::vector<Choice> rungs = {rung_with(start_)};
     while (const auto next = next_rung(rungs.back().settings, bounds_)) {
-      rungs.push_back({*next, peak_with(shape_, *next), true});
+      rungs.push_back(rung_with(*next));
     }
     return rungs;
   }
@@ -50,35 +54,59 @@ class Choose : public ::testing::Test {
   StepSettings start_;
 };
 
-// Between two rungs that differ in recomputed blocks no more are recomputed than it takes.
-TEST_F(Choose, TakesTheFirstThatFits) {
+// Whatever the limit: no combination of what the bounds allow fits and is predicted to be quicker.
+TEST_F(Choose, TakesTheQuickestThatFits) {
+  const DeviceRates rates = assumed_rates(c10::kCPU);
+  struct Tried {
+    int64_t peak;
+    double seconds;
+  };
+  std::vector<Tried> tried;
+  StepPeaks peaks(shape_);
+  for (const int64_t split : {1, 2, 4}) {
+    for (const auto dequantisation : {Dequantisation::kOnceABlock, Dequantisation::kEachProduct}) {
+      for (const int64_t mlp_tile : {0, 32}) {
+        for (const int64_t head_chunk : {48, 12, 4}) {
+          for (int64_t n = 0; n <= kLayers; ++n) {
+            const StepSettings settings{.split = split,
+                                        .memory = {.num_recomputed = n,
+                                                   .dequantisation = dequantisation,
+                                                   .mlp_tile = mlp_tile,
+                                                   .head_chunk_bytes = head_chunk << 20}};
+            tried.push_back({peaks.peak(settings), seconds_of(work_of(shape_), settings, rates)});
+          }
+        }
+      }
+    }
+  }
   const std::vector<Choice> rungs = all();
   ASSERT_GT(rungs.size(), 6u);
-  StepPeaks peaks(shape_);
   for (const Choice& rung : rungs) {
     for (const int64_t limit : {rung.peak - 1, rung.peak, rung.peak + 1}) {
       if (limit < rungs.back().peak) continue;
-      size_t first = 0;
-      while (rungs[first].peak > limit) ++first;
-      StepSettings expected = rungs[first].settings;
-      for (int64_t n = start_.memory.num_recomputed;
-           n <= rungs[first].settings.memory.num_recomputed; ++n) {
-        expected.memory.num_recomputed = n;
-        if (peak_with(shape_, expected) <= limit) break;
-      }
-      const Choice chosen = choose_rung(peaks, start_, bounds_, limit);
+      const Choice chosen = choose_settings(peaks, start_, bounds_, limit);
       ASSERT_TRUE(chosen.fits);
-      EXPECT_EQ(describe(chosen.settings, bounds_), describe(expected, bounds_)) << limit;
-      EXPECT_EQ(chosen.peak, peak_with(shape_, expected));
+      EXPECT_EQ(chosen.peak, peak_with(shape_, chosen.settings));
       EXPECT_LE(chosen.peak, limit);
+      const double seconds = seconds_of(work_of(shape_), chosen.settings, rates);
+      for (const Tried& other : tried) {
+        if (other.peak <= limit) EXPECT_GE(other.seconds, seconds) << limit;
+      }
     }
   }
+}
+
+TEST_F(Choose, ChangesNothingWhereNothingHasToChange) {
+  StepPeaks peaks(shape_);
+  const Choice chosen = choose_settings(peaks, start_, bounds_, peaks.peak(start_));
+  EXPECT_TRUE(chosen.fits);
+  EXPECT_EQ(chosen.settings, start_);
 }
 
 TEST_F(Choose, SaysThatNothingFits) {
   const Choice last = all().back();
   StepPeaks peaks(shape_);
-  const Choice chosen = choose_rung(peaks, start_, bounds_, 1000);
+  const Choice chosen = choose_settings(peaks, start_, bounds_, 1000);
   EXPECT_FALSE(chosen.fits);
   EXPECT_EQ(chosen.settings, last.settings);
   EXPECT_EQ(chosen.peak, last.peak);

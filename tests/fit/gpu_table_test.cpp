@@ -15,6 +15,7 @@ using rung::testing::expect_error;
 const std::string kCard =
     "card:\n"
     "  memory_gib: 23.5\n"
+    "  multiprocessors: 80\n"
     "  bf16_tflops: 100\n"
     "  memory_gb_per_s: 900\n"
     "  pcie_gb_per_s: 25\n"

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/units.h"
 #include "step/step.h"
+#include "tests/fit/step_shapes.h"
 #include "tests/support/counting.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/tiny_transformer.h"
@@ -16,16 +17,11 @@ namespace rung::fit {
 namespace {
 
 using rung::testing::all_linears;
+using rung::testing::batch;
+using rung::testing::shape_of_8b;
 using rung::testing::TinyFolder;
 
 constexpr int64_t kLayers = 6;
-
-data::StepBatch batch(const std::vector<int64_t>& lengths) {
-  const auto examples = rung::testing::random_examples(lengths, 3);
-  std::vector<int64_t> all(lengths.size());
-  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int64_t>(i);
-  return rung::testing::step_batch(examples, {all});
-}
 
 struct Case {
   std::string name;
@@ -142,7 +138,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, StepMemory,
                                            Case{.name = "OneShortDocument", .lengths = {9}}),
                          [](const auto& info) { return info.param.name; });
 
-// choose_rung searches by halves, which is right only where the peak never rises.
+// choose_settings searches by halves, which is right only where the peak never rises.
 TEST(StepMemoryOfManyShapes, NeverRisesWithMoreBlocksRecomputed) {
   for (uint64_t shape = 0; shape < 24; ++shape) {
     const CounterRandom random(shape, 0);
@@ -172,25 +168,6 @@ TEST(StepMemoryOfManyShapes, NeverRisesWithMoreBlocksRecomputed) {
       previous = peak;
     }
   }
-}
-
-// Llama 3.1 8B, NF4, rank 16 on every linear, 2 x 2048 tokens.
-StepShape shape_of_8b() {
-  const rung::testing::TempDir dir;
-  const auto config = format::read_model_config(
-      dir.write("config.json", nlohmann::json{{"architectures", {"LlamaForCausalLM"}},
-                                              {"vocab_size", 128256},
-                                              {"hidden_size", 4096},
-                                              {"intermediate_size", 14336},
-                                              {"num_hidden_layers", 32},
-                                              {"num_attention_heads", 32},
-                                              {"num_key_value_heads", 8},
-                                              {"max_position_embeddings", 131072}}
-                                   .dump()));
-  return {.config = config,
-          .model = {.compute = c10::kBFloat16, .max_positions = 2048},
-          .adapter = {.r = 16, .modules = all_linears(32)},
-          .batch = batch({2048, 2048})};
 }
 
 TEST(StepMemory8B, TheShapeOfAnEightBillionModelIsCountedInAMoment) {

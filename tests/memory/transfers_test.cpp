@@ -31,6 +31,17 @@ TEST(CpuTransfers, ACopyBesideIsThereOnceItIsWaitedFor) {
   EXPECT_TRUE(back.equal(values));
 }
 
+TEST(CpuTransfers, CountsHostMemoryByItself) {
+  Transfers& transfers = transfers_of(at::kCPU);
+  const int64_t before = transfers.host_counter().usage().live;
+  {
+    const at::Tensor pinned = transfers.pinned({1000}, at::kFloat);
+    const at::Tensor pageable = transfers.pageable({1000}, at::kFloat);
+    EXPECT_EQ(transfers.host_counter().usage().live - before, 4096 + 4000);
+  }
+  EXPECT_EQ(transfers.host_counter().usage().live, before);
+}
+
 TEST(CpuTransfers, EmptyPinnedTensorsAreFine) {
   EXPECT_EQ(transfers_of(at::kCPU).pinned({0, 7}, at::kBFloat16).numel(), 0);
 }

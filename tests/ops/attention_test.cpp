@@ -189,6 +189,30 @@ TEST(FlashAttention, CountsTheExpandedGradientsOfGroupedHeadsOnMeta) {
   EXPECT_EQ(backward_peak(2), backward_peak(6) + kExpanded - kSmaller);
 }
 
+// In a fixed order: sums of dq for as many groups of thread blocks as the GPU runs at once.
+TEST(FlashAttention, CountsTheSumsOfADeterministicBackwardOnMeta) {
+  const auto backward_peak = [](int64_t num_multiprocessors) {
+    const AttentionHeads heads{.num_heads = 6,
+                               .num_kv_heads = 6,
+                               .head_dim = 8,
+                               .kernel = AttentionKernel::kFlash,
+                               .num_multiprocessors = num_multiprocessors};
+    const auto options = at::TensorOptions(at::kMeta).dtype(at::kBFloat16);
+    const AttentionDocuments documents =
+        make_documents({{.q_begin = 0, .num_q = 128, .k_begin = 0, .num_k = 128}},
+                       AttentionKernel::kFlash, at::kMeta);
+    const at::Tensor qkv = at::empty({128, 18 * 8}, options).requires_grad_();
+    const at::Tensor out = attention(qkv, heads, documents);
+    const at::Tensor dout = at::empty({128, 6 * 8}, options);
+    return rung::testing::taken_by(memory::meta_counter(),
+                                   [&] { torch::autograd::grad({out}, {qkv}, {dout}); })
+        .peak;
+  };
+  constexpr int64_t kSums = (128 + 128) * 6 * 32 * 4;  // bytes, padded to heads of 32 features
+  EXPECT_EQ(backward_peak(6), backward_peak(0));
+  EXPECT_EQ(backward_peak(13), backward_peak(0) + 2 * kSums);
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, Attention, ::testing::Values(at::kFloat, at::kBFloat16),
                          [](const auto& info) { return c10::toString(info.param); });
 

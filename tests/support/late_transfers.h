@@ -29,6 +29,8 @@ class LateTransfers final : public memory::Transfers {
     return before_.pageable(sizes, dtype);
   }
 
+  memory::Counter& host_counter() override { return before_.host_counter(); }
+
   memory::WorkMarkPtr copy_beside(const at::Tensor& to, const at::Tensor& from) override {
     queue_.push_back({to, from});
     ++num_queued_;

@@ -8,7 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/data_file.h"
 #include "base/units.h"
+#include "format/shape_file.h"
 #include "memory/counting_allocator.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/tiny_transformer.h"
@@ -152,6 +154,32 @@ TEST_F(MemoryAdvice, StandsInTheErrorOfThePlan) {
       << message;
   EXPECT_NE(message.find("got " + format_bytes(least)), std::string::npos) << message;
   EXPECT_NE(message.find("it fits with "), std::string::npos) << message;
+}
+
+// Whatever the limit here: on a GPU of the table, it would.
+TEST_F(MemoryAdvice, NamesTheSmallestGpuThatWouldDo) {
+  const std::string text = advice(least_peak() - 1);
+  EXPECT_NE(text.find("; the smallest GPU of the table that would do is a10 "), std::string::npos)
+      << text;
+}
+
+TEST(MemoryAdviceOfALargeModel, NamesALargeGpu) {
+  const auto shapes = format::read_shapes(find_data_file("shapes.yaml"));
+  const format::ModelConfig model = format::find_shape(shapes, "llama-3-70b").config;
+  RunConfig config;
+  config.load_in_4bit = true;
+  config.gradient_checkpointing = {.mode = Recompute::Mode::kAll};
+  const AdapterPlan adapter = plan_adapter(config, model);
+  std::vector<data::Example> examples(1);
+  examples[0].input_ids.assign(512, 1);
+  examples[0].labels = examples[0].input_ids;
+  const std::string text = memory_advice({.config = config,
+                                          .model = model,
+                                          .adapter = adapter.options,
+                                          .examples = examples,
+                                          .validation = {},
+                                          .memory_limit = int64_t{1} << 30});
+  EXPECT_NE(text.find("that would do is l40s "), std::string::npos) << text;
 }
 
 TEST(DoesNotFit, NamesTheLimitAndItsPlace) {

@@ -47,7 +47,7 @@ class OomRecoveryTest : public ::testing::Test {
     counter.fail_allocations(first, count);
     for (int64_t index = 0; index < kSteps; ++index) {
       const step::StepResult result = recovery.run(
-          text_of(batch_, index + 1), bounds_, outcome.settings,
+          attempted_step(batch_, index + 1, examples_), bounds_, outcome.settings,
           [&](const fit::StepSettings& settings) {
             return step::run_step(
                 run.model, run.optimizer, data::split_step(batch_, settings.split),
@@ -64,8 +64,9 @@ class OomRecoveryTest : public ::testing::Test {
   }
 
   TinyFolder folder_{rung::testing::deep_llama(2)};
-  data::StepBatch batch_ = rung::testing::step_batch(
-      rung::testing::random_examples(std::vector<int64_t>{30, 5, 21, 40}, 3), {{0, 1, 2}, {3}});
+  std::vector<data::Example> examples_ =
+      rung::testing::random_examples(std::vector<int64_t>{30, 5, 21, 40}, 3);
+  data::StepBatch batch_ = rung::testing::step_batch(examples_, {{0, 1, 2}, {3}});
   fit::LadderBounds bounds_{.num_blocks = 2,
                             .most_recomputed = 2,
                             .is_quantized = true,
@@ -110,10 +111,10 @@ TEST_F(OomRecoveryTest, ClimbsUntilItFits) {
   EXPECT_EQ(outcome.events.size(), 5u);
   EXPECT_NE(outcome.settings, fit::StepSettings{});
   EXPECT_LE(relative_error(outcome.parameters, expected.parameters), 1e-4);
-  EXPECT_NE(
-      outcome.events[0].during.find("step 1 (4 documents in 2 micro-batches, 5 to 40 tokens)"),
-      std::string::npos)
-      << outcome.events[0].during;
+  EXPECT_NE(outcome.events[0].what.during.find(
+                "step 1 (4 documents in 2 micro-batches, 5 to 40 tokens, "),
+            std::string::npos)
+      << outcome.events[0].what.during;
   EXPECT_NE(outcome.events[0].reason.find("bytes asked for"), std::string::npos);
 }
 

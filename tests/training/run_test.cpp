@@ -66,12 +66,60 @@ TEST(Train, WritesEveryKeyOfATrainRow) {
     for (const char* key :
          {"step", "epoch", "loss", "grad_norm", "learning_rate", "tokens", "supervised_tokens",
           "seconds", "tokens_per_second", "tokens_total", "elapsed_seconds", "memory_peak",
-          "memory_live", "memory_reserved", "memory_other"}) {
+          "memory_live", "memory_reserved", "memory_other", "memory_neighbours", "time",
+          "micro_batches", "documents"}) {
       ASSERT_TRUE(row.contains(key)) << key;
       EXPECT_TRUE(row[key].is_number()) << key;
       EXPECT_GE(row[key].get<double>(), 0.0) << key;
     }
   }
+}
+
+TEST(Train, RecordsTheMemoryOfEachStepByComponent) {
+  const TinyRun run;
+  run.train();
+  for (const Json& row : rows_of_kind(run.config.output_dir, "train")) {
+    int64_t at_peak = 0;
+    for (const auto& [name, bytes] : row.at("memory_at_peak").items()) {
+      if (name != "library") at_peak += bytes.get<int64_t>();
+    }
+    EXPECT_EQ(at_peak, row.at("memory_peak"));
+    EXPECT_GT(row.at("memory_live_by_component").at("adapters"), 0);
+    EXPECT_LE(row.at("memory_live"), row.at("memory_peak"));
+  }
+}
+
+// The peak of a step is its own, not the largest so far.
+TEST(Train, RecordsThePeakOfAShortStepBesideALongOne) {
+  TinyRun run;
+  run.config.datasets[0].path =
+      run.dir.write("lengths.jsonl",
+                    "{\"input_ids\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20]}\n"
+                    "{\"input_ids\":[1,2,3]}\n");
+  run.config.sample_packing = false;
+  run.config.shuffle = false;
+  run.config.gradient_accumulation_steps = 1;
+  run.config.max_steps = 2;
+  run.train();
+  const std::vector<Json> rows = rows_of_kind(run.config.output_dir, "train");
+  EXPECT_LT(rows[1].at("memory_peak"), rows[0].at("memory_peak"));
+  const Json& largest = rows[1].at("largest_micro_batch");
+  EXPECT_EQ(largest.at("tokens"), 3);
+  EXPECT_EQ(largest.at("examples")[0].at("source"), (run.dir / "lengths.jsonl").string() + ":2");
+}
+
+TEST(Train, BeginsItsRecordWithThePlan) {
+  const TinyRun run;
+  run.train();
+  const std::vector<Json> starts = rows_of_kind(run.config.output_dir, "start");
+  ASSERT_EQ(starts.size(), 1u);
+  EXPECT_EQ(starts[0].at("total_steps"), kTinySteps);
+  EXPECT_EQ(starts[0].at("first_step"), 0);
+  EXPECT_EQ(starts[0].at("device"), "CPU");
+  EXPECT_EQ(starts[0].at("memory_limit"), run.config.memory_limit);
+  EXPECT_EQ(starts[0].at("memory_planned"),
+            run_record_of(run.config.output_dir)["memory"]["planned_peak"]);
+  EXPECT_GT(starts[0].at("memory_planned_by_component").at("activations"), 0);
 }
 
 TEST(Train, CountsStepsAndTokensInMetrics) {
@@ -337,10 +385,25 @@ TEST(Train, SkipsAndCountsStepsThatAreNotFinite) {
   WatchedLog log;
   EXPECT_EQ(run.train(log), ExitCode::kOk);
   EXPECT_EQ(run_record_of(run.config.output_dir)["skipped_steps"], 3);
-  EXPECT_TRUE(log.contains("step 2 skipped: its loss or gradient is not finite")) << log.text();
+  EXPECT_TRUE(log.contains("step 2 skipped: its loss is not finite, because of " +
+                           (run.dir / "poisoned.jsonl").string() + ":2 (6 tokens)"))
+      << log.text();
   for (const format::AdapterTensor& tensor : format::read_adapter(run.config.output_dir).tensors) {
     for (const float value : tensor.b) ASSERT_TRUE(std::isfinite(value));
   }
+}
+
+// Of a step over several documents the one at fault is named, and only that.
+TEST(Train, NamesTheExamplesBehindAStepThatIsNotFinite) {
+  PoisonedRun run({4});
+  run.config.gradient_accumulation_steps = 3;
+  run.config.max_steps = 2;
+  run.train();
+  const std::vector<Json> rows = rows_of_kind(run.config.output_dir, "train");
+  EXPECT_FALSE(rows[0].contains("skipped"));
+  EXPECT_EQ(rows[1].at("skipped"), true);
+  const std::string culprit = (run.dir / "poisoned.jsonl").string() + ":5";
+  EXPECT_EQ(rows[1].at("not_finite"), Json::array({culprit}));
 }
 
 TEST(Train, WritesNullForALossThatIsNotFinite) {
@@ -354,7 +417,12 @@ TEST(Train, WritesNullForALossThatIsNotFinite) {
 
 TEST(Train, GivesUpAfterTooManySkippedStepsInARow) {
   const PoisonedRun run({0, 2, 3});
-  expect_error(ExitCode::kDiverged, "2 steps in a row", [&] { run.train(); });
+  const std::string message = error_of(ExitCode::kDiverged, [&] { run.train(); });
+  EXPECT_NE(message.find("2 steps in a row"), std::string::npos) << message;
+  EXPECT_NE(message.find(run.checkpoint(4).string()), std::string::npos) << message;
+  for (const format::AdapterTensor& tensor : format::read_adapter(run.checkpoint(4)).tensors) {
+    for (const float value : tensor.b) ASSERT_TRUE(std::isfinite(value));
+  }
   const Json record = run_record_of(run.config.output_dir);
   EXPECT_EQ(record["exit_code"], 5);
   EXPECT_EQ(record["steps"], 4);
@@ -442,6 +510,11 @@ TEST(Train, GoesOnWithMoreRecomputationWhereMemoryRunsOut) {
   EXPECT_TRUE(log.contains("once more as it was")) << log.text();
   const Json record = run_record_of(run.config.output_dir);
   EXPECT_GE(record["oom_recoveries"], 2);
+  const std::vector<Json> events = rows_of_kind(run.config.output_dir, "out_of_memory");
+  ASSERT_EQ(events.size(), record["oom_recoveries"].get<size_t>());
+  EXPECT_EQ(events[0].at("again"), true);
+  EXPECT_EQ(events[1].at("again"), false);
+  EXPECT_EQ(events[1].at("to"), record["rung_changes"][0]["to"]);
   ASSERT_FALSE(record["rung_changes"].empty());
   EXPECT_NE(record["rung_changes"][0]["to"].get<std::string>().find("blocks recomputed"),
             std::string::npos);

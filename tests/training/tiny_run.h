@@ -147,8 +147,11 @@ inline std::map<std::string, std::string> outcome_of(const std::filesystem::path
   state.erase("elapsed_seconds");
   outcome["checkpoint/state.json"] = state.dump();
   for (Json& row : metrics_of(output_dir)) {
-    for (const char* key : {"seconds", "tokens_per_second", "elapsed_seconds", "memory_peak",
-                            "memory_live", "memory_reserved", "memory_other"}) {
+    if (row.at("kind") == "start") continue;  // of a process, not of the run
+    for (const char* key :
+         {"seconds", "tokens_per_second", "elapsed_seconds", "time", "memory_peak",
+          "memory_at_peak", "memory_live", "memory_live_by_component", "memory_reserved",
+          "memory_other", "memory_neighbours"}) {
       row.erase(key);
     }
     outcome["metrics.jsonl"] += row.dump() + "\n";

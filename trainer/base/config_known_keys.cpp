@@ -45,7 +45,6 @@ constexpr UnbuiltKey kRunUnbuilt[] = {
     {"loraplus_lr_ratio"},
     {"rank_pattern"},
     {"alpha_pattern"},
-    {"deterministic", "", "on the CPU every run is deterministic"},
     {"early_stopping_patience"},
     {"load_best_model_at_end"},
     {"report_to", "none", "metrics.jsonl in output_dir has every step"},
@@ -87,7 +86,7 @@ constexpr UnbuiltKey kRunUnbuilt[] = {
     {"adapters"},
     {"use_cpu", "", "set device: cpu"},
 };
-constexpr size_t kNumOwnUnbuilt = 11;
+constexpr size_t kNumOwnUnbuilt = 10;
 static_assert(kRunUnbuilt[kNumOwnUnbuilt - 1].key == "max_time");
 
 constexpr IdleKey kRunIdle[] = {

@@ -14,6 +14,7 @@ namespace rung {
 namespace {
 
 constexpr int kDefaultWidth = 80;
+constexpr int kDefaultHeight = 24;
 constexpr int kBarCells = 20;
 
 double seconds_left(const ProgressState& state, const ProgressOptions& options) {
@@ -79,6 +80,24 @@ int terminal_width(int descriptor) {
   winsize size = {};
   return ::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col
                                                                         : kDefaultWidth;
+}
+
+int terminal_height(int descriptor) {
+  winsize size = {};
+  return ::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 ? size.ws_row
+                                                                        : kDefaultHeight;
+}
+
+std::string one_line(std::string_view text) {
+  std::string line;
+  for (const char c : escape_for_terminal(text)) {
+    if (c == '\n') {
+      line += "\\x0a";
+    } else {
+      line += c;
+    }
+  }
+  return line;
 }
 
 std::string progress_text(const ProgressState& state, const ProgressOptions& options) {

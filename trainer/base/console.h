@@ -17,8 +17,12 @@ namespace rung {
 // Whether the file descriptor (2 = standard error) is a terminal that understands "\r".
 bool is_terminal(int descriptor);
 
-// Columns of the terminal behind `descriptor`; 80 where that is unknown.
+// Columns and lines of the terminal behind `descriptor`; 80 and 24 where they are unknown.
 int terminal_width(int descriptor);
+int terminal_height(int descriptor);
+
+// `text` as escape_for_terminal has it, and on one line: a name cannot forge the next one.
+std::string one_line(std::string_view text);
 
 struct ProgressOptions {
   int64_t total_steps = 0;

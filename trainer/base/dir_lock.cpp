@@ -10,13 +10,16 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <vector>
 
 #include "base/disk.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/host_name.h"
 #include "base/publish.h"
 
 namespace rung {
@@ -25,11 +28,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kLockName = ".rung.lock";
-
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "unknown host";
-}
 
 // `dir` and the folders above it that are missing, the inner ones first.
 std::vector<fs::path> missing_folders(const fs::path& dir) {
@@ -59,6 +57,18 @@ bool is_still_named(const FileDescriptor& file, const fs::path& path) {
          opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
+// Whether the file is locked now. is_locked() of a watching process holds a lock of its own for the
+// moment of its question, so that one refusal is not an answer yet.
+bool take_lock(const FileDescriptor& file, const fs::path& path) {
+  constexpr int kAttempts = 10;
+  for (int attempt = 1;; ++attempt) {
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) return true;
+    if (errno != EWOULDBLOCK) throw_disk_error("the folder cannot be locked", path);
+    if (attempt == kAttempts) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
 // The lock file, made where it is missing, locked.
 FileDescriptor lock_file_of(const fs::path& path) {
   // Others that end at the same time take file and folder away: a few times, not for ever.
@@ -68,10 +78,7 @@ FileDescriptor lock_file_of(const fs::path& path) {
     FileDescriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
     if (!file.is_open() && errno == ENOENT) continue;  // its folder went away meanwhile
     if (!file.is_open()) throw_disk_error("the folder cannot be locked", path);
-    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
-      if (errno != EWOULDBLOCK) throw_disk_error("the folder cannot be locked", path);
-      throw_held(path);
-    }
+    if (!take_lock(file, path)) throw_held(path);
     if (is_still_named(file, path)) return file;
   }
   throw Error(ExitCode::kConfig, {.what = "the folder cannot be locked",
@@ -99,6 +106,14 @@ DirLock::~DirLock() { remove_traces(); }
 void DirLock::remove_traces() const {
   ::unlink(path_.c_str());
   for (const fs::path& folder : made_folders_) ::rmdir(folder.c_str());  // only if it is empty
+}
+
+bool is_locked(const fs::path& dir) {
+  const FileDescriptor file(
+      ::open((dir / kLockName).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // were it a pipe
+  if (!file.is_open()) return false;
+  // A shared lock, gone again with the descriptor: several may ask at a time.
+  return ::flock(file.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
 }  // namespace rung

@@ -93,4 +93,8 @@ class DirLock {
   FileDescriptor file_;
 };
 
+// Whether a process holds the lock of `dir`. Nothing is created, and a process that takes the lock
+// at this moment gets it. Where the lock cannot be asked after, the answer is no.
+bool is_locked(const std::filesystem::path& dir);
+
 }  // namespace rung

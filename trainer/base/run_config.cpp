@@ -268,6 +268,11 @@ RunFields machine_fields() {
         .help = "threads of the CPU; 0: one for each core that the process may use",
         .range = {0, 4096}},
        &RunConfig::num_threads},
+      {{.name = "deterministic",
+        .help =
+            "on a GPU: every sum in a fixed order, at a cost in time and memory; on a CPU every "
+            "run is deterministic"},
+       &RunConfig::deterministic},
   };
 }
 

@@ -107,6 +107,7 @@ struct RunConfig {
   std::string memory_limit_place;  // no key: where the limit was set, "file:line", for messages
   std::string device = "auto";
   int64_t num_threads = 0;  // 0 = one for each core that the process may use
+  bool deterministic = false;
 
   // running
   int64_t eval_steps = 0;  // 0 = at the end only

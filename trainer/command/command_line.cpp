@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "base/config_spellings.h"
+#include "base/console.h"
 #include "base/error.h"
 #include "base/nearest_name.h"
 
@@ -129,18 +130,6 @@ model::BaseFormat base_format(const cxxopts::ParseResult& parsed) {
   const std::string base = choice(parsed, "base", {"full", "nf4", "nf4-double"});
   if (base == "full") return model::BaseFormat::kDense;
   return base == "nf4" ? model::BaseFormat::kNf4 : model::BaseFormat::kNf4DoubleQuant;
-}
-
-std::string one_line(std::string_view text) {
-  std::string line;
-  for (const char c : escape_for_terminal(text)) {
-    if (c == '\n') {
-      line += "\\x0a";
-    } else {
-      line += c;
-    }
-  }
-  return line;
 }
 
 void print(std::string_view text) {

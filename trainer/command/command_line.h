@@ -35,9 +35,6 @@ std::string choice(const cxxopts::ParseResult& parsed, const std::string& name,
 void add_base_option(cxxopts::Options& parser);
 model::BaseFormat base_format(const cxxopts::ParseResult& parsed);
 
-// `text` for a line of output: control characters and line breaks are escaped.
-std::string one_line(std::string_view text);
-
 // Writes to standard output; throws Error kDamaged where that fails (a closed pipe, a full disk).
 void print(std::string_view text);
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <map>
 
+#include "base/console.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/units.h"

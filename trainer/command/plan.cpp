@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <limits>
 #include <optional>
 #include <string>
 
@@ -15,6 +16,7 @@
 #include "base/json.h"
 #include "command/command_line.h"
 #include "training/bench_cache.h"
+#include "training/gpu_limit.h"
 #include "training/plan_inputs.h"
 #include "training/plan_report.h"
 
@@ -89,8 +91,10 @@ std::vector<fit::Gpu> known_gpus(const cxxopts::ParseResult& parsed) {
 struct Place {
   std::string name;
   c10::DeviceType type = c10::kCPU;
-  int64_t limit = 0;                   // bytes for tensors
-  std::optional<double> assumed_rate;  // FLOP/s; not of this machine, which can be measured
+  int64_t limit = 0;  // bytes for tensors
+  int64_t num_multiprocessors = 0;
+  int64_t host_limit = 0;                        // bytes; 0: not known
+  std::optional<fit::DeviceRates> stated_rates;  // by the table; this machine can be measured
 };
 
 Place this_machine(RunConfig& config) {
@@ -98,14 +102,17 @@ Place this_machine(RunConfig& config) {
   config = training::with_device(config, machine);
   return {.name = machine.device.name(),
           .type = machine.device.torch_device().type(),
-          .limit = machine.tensor_limit()};
+          .limit = machine.tensor_limit(),
+          .num_multiprocessors = machine.device.num_multiprocessors(),
+          .host_limit = machine.host_limit()};
 }
 
 Place place_on(const fit::Gpu& gpu, const RunConfig& config) {
   return {.name = gpu.name,
           .type = c10::kCUDA,
           .limit = training::tensor_limit_on(gpu, config),
-          .assumed_rate = gpu.flops_per_second * training::kAssumedShare};
+          .num_multiprocessors = gpu.num_multiprocessors,
+          .stated_rates = training::rates_on(gpu)};
 }
 
 // With --all-gpus nothing is asked of this machine, which may have no GPU and less memory than the
@@ -133,20 +140,26 @@ Place place_of(const cxxopts::ParseResult& parsed, RunConfig& config,
 }
 
 struct Times {
-  std::optional<double> flops_per_second;
+  std::optional<fit::DeviceRates> rates;
   std::string source;  // or how to get them: a line
 };
+
+// All that timed steps wait for is in their rate of products.
+fit::DeviceRates benched_rates(double flops_per_second) {
+  constexpr double kInfinite = std::numeric_limits<double>::infinity();
+  return {flops_per_second, kInfinite, kInfinite};
+}
 
 // From --bench, else from what rung bench has measured here.
 Times times_on(const Place& place, const cxxopts::ParseResult& parsed, const RunConfig& config,
                const format::ModelConfig& model) {
-  if (place.assumed_rate) {
-    return {place.assumed_rate, fmt::format("nothing measured: {:.0f} % of the rated products",
+  if (place.stated_rates) {
+    return {place.stated_rates, fmt::format("nothing measured: {:.0f} % of the rated products",
                                             100 * training::kAssumedShare)};
   }
   if (parsed.count("bench") > 0) {
     const auto file = parsed["bench"].as<std::string>();
-    return {benched_speed(file, place.name), "from " + one_line(file)};
+    return {benched_rates(benched_speed(file, place.name)), "from " + escape_for_terminal(file)};
   }
   const model::ModelOptions options = training::model_options(config, model, place.type);
   const std::optional<training::BenchedSpeed> speed = training::remembered_speed(
@@ -156,7 +169,10 @@ Times times_on(const Place& place, const cxxopts::ParseResult& parsed, const Run
        .model = model,
        .base = options.base,
        .compute = options.compute});
-  if (speed) return {speed->flops_per_second, "from rung bench of " + one_line(speed->day)};
+  if (speed) {
+    return {benched_rates(speed->flops_per_second),
+            "from rung bench of " + escape_for_terminal(speed->day)};
+  }
   return {std::nullopt, "none; measure them here with `rung bench CONFIG`"};
 }
 
@@ -188,10 +204,12 @@ int run_plan(int argc, char** argv) {
                 .examples = sizes.train,
                 .validation = sizes.validation,
                 .memory_limit = place.limit,
-                .device = place.type},
+                .device = place.type,
+                .num_multiprocessors = place.num_multiprocessors,
+                .host_limit = place.host_limit},
        .device = place.name,
        .gpus = parsed->count("all-gpus") > 0 ? gpus : std::vector<fit::Gpu>(),
-       .flops_per_second = times.flops_per_second,
+       .rates = times.rates,
        .times = times.source});
   print(parsed->count("json") > 0 ? training::plan_json(report).dump() + "\n"
                                   : training::plan_text(report));

@@ -9,15 +9,14 @@
 #include <c10/cuda/CUDAFunctions.h>
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 #include <mutex>
 #include <unordered_map>
 
-#include "base/error.h"
-#include "cuda/nvml.h"
+#include "base/nvml.h"
+#include "cuda/device_checks.h"
 #include "cuda/transfers.h"
 #include "kernels/plugin.h"
 #include "memory/counting_allocator.h"
@@ -26,48 +25,6 @@ namespace rung::cuda {
 namespace {
 
 namespace caching = c10::cuda::CUDACachingAllocator;
-
-[[noreturn]] void refuse(const std::string& what, const std::string& got, const std::string& hint) {
-  throw Error(ExitCode::kConfig, {.what = what, .got = got, .hint = hint});
-}
-
-void check_driver() {
-  int driver = 0;
-  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) {
-    refuse("there is no NVIDIA driver", "", "install one, or set device: cpu");
-  }
-  if (driver / 1000 >= CUDART_VERSION / 1000) return;
-  refuse(
-      "the NVIDIA driver is too old",
-      fmt::format("one for CUDA {}.{}", driver / 1000, driver % 1000 / 10),
-      fmt::format("install one for CUDA {} or newer, or set device: cpu", CUDART_VERSION / 1000));
-}
-
-void check_index(int index) {
-  int count = 0;
-  const cudaError_t status = cudaGetDeviceCount(&count);
-  if (status != cudaSuccess || count == 0) {
-    refuse("there is no usable GPU", cudaGetErrorString(status),
-           "see nvidia-smi and CUDA_VISIBLE_DEVICES, or set device: cpu");
-  }
-  if (index < count) return;
-  refuse("there is no such GPU", fmt::format("cuda:{}", index),
-         fmt::format("use one of cuda:0 .. cuda:{}", count - 1));
-}
-
-// Machine code runs on its own architecture and on later ones of the same generation; the PTX of
-// the last one on everything from it on.
-void check_architecture(const cudaDeviceProp& properties) {
-  const int device = properties.major * 10 + properties.minor;
-  const std::vector<int> carried = kernel_architectures();
-  const bool runs = std::ranges::any_of(carried, [&](int architecture) {
-    return architecture / 10 == properties.major && architecture <= device;
-  });
-  if (runs || device >= carried.back()) return;
-  refuse("this build has no kernels for the GPU",
-         fmt::format("{} (sm_{})", properties.name, device),
-         fmt::format("it carries sm_{}", fmt::join(carried, ", sm_")));
-}
 
 // Components of live blocks, told by the caching allocator of each allocation and release.
 class BlockTracker {
@@ -107,6 +64,16 @@ void attach_tracker() {
   });
 }
 
+// LibTorch counts GPUs once, and where the driver is too old it warns, in words of its own, as soon
+// as anything asks for CUDA: also of a run that goes on, on the CPU.
+void count_gpus_quietly() {
+  struct : c10::WarningHandler {
+    void process(const c10::Warning&) override {}
+  } silent;
+  const c10::WarningUtils::WarningHandlerGuard guard(&silent);
+  (void)c10::cuda::device_count();
+}
+
 std::string bus_id(int index) {
   char text[32] = {};
   C10_CUDA_CHECK(cudaDeviceGetPCIBusId(text, sizeof(text), index));
@@ -117,10 +84,12 @@ class CudaDevice final : public memory::Device {
  public:
   explicit CudaDevice(int index) : device_(c10::kCUDA, static_cast<c10::DeviceIndex>(index)) {
     const std::string bus = bus_id(index);
-    const std::optional<int64_t> before = memory_used(bus);
+    const Nvml nvml;
+    const std::optional<int64_t> before = nvml.memory_used(bus);
     c10::cuda::set_device(device_.index());
     C10_CUDA_CHECK(cudaGetDeviceProperties(&properties_, index));
-    check_architecture(properties_);
+    check_architecture({.name = properties_.name, .number = architecture()},
+                       kernel_architectures());
     // Segments that grow waste less where lengths vary (docs/decisions/caching-model.md); the plan
     // counts on them (fit/device_peak.h).
     c10::CachingAllocator::setAllocatorSettings("expandable_segments:True");
@@ -128,15 +97,18 @@ class CudaDevice final : public memory::Device {
     attach_tracker();
     warm_up();
     memory::register_transfers(c10::kCUDA, &open_transfers());
-    const std::optional<int64_t> after = memory_used(bus);
+    const std::optional<int64_t> after = nvml.memory_used(bus);
     workspaces_ = reserved();
     if (before && after) other_ = std::max<int64_t>(0, *after - *before - workspaces_);
   }
 
   c10::Device torch_device() const override { return device_; }
   std::string name() const override {
-    return fmt::format("{} (sm_{}{})", properties_.name, properties_.major, properties_.minor);
+    return fmt::format("{} (sm_{})", properties_.name, architecture());
   }
+
+  std::string pci_bus_id() const override { return bus_id(device_.index()); }
+  int64_t num_multiprocessors() const override { return properties_.multiProcessorCount; }
 
   int64_t total_memory() const override { return memory_info().total; }
   int64_t free_memory() const override { return memory_info().free + reserved(); }
@@ -146,11 +118,17 @@ class CudaDevice final : public memory::Device {
         .current;
   }
   int64_t other() const override { return other_; }
+  int64_t neighbours() const override {
+    const MemoryInfo info = memory_info();
+    return std::max<int64_t>(0, info.total - info.free - reserved() - other_);
+  }
   int64_t overhead() const override { return other_ + workspaces_; }
   memory::Counter& counter() const override { return memory::cuda_counter(); }
 
   void set_limit(int64_t bytes) override {
-    const double share = static_cast<double>(bytes - other_) / static_cast<double>(total_memory());
+    // LibTorch multiplies by this total and rounds down; half a byte more gives `bytes` exactly.
+    const double share = (static_cast<double>(bytes - other_) + 0.5) /
+                         static_cast<double>(properties_.totalGlobalMem);
     TORCH_INTERNAL_ASSERT(share > 0.0);
     caching::setMemoryFraction(std::min(share, 1.0), device_.index());
   }
@@ -159,6 +137,8 @@ class CudaDevice final : public memory::Device {
   void synchronize() override { c10::cuda::device_synchronize(); }
 
  private:
+  int architecture() const { return properties_.major * 10 + properties_.minor; }
+
   struct MemoryInfo {
     int64_t free;
     int64_t total;
@@ -190,13 +170,13 @@ class CudaDevice final : public memory::Device {
 memory::Device& open_device(int index) {
   static CudaDevice* opened = nullptr;  // never destroyed: tensors may be freed during exit
   if (opened == nullptr) {
+    count_gpus_quietly();
     check_driver();
     check_index(index);
     try {
       opened = new CudaDevice(index);
-    } catch (const c10::Error& error) {  // in exclusive use, or full
-      refuse("the GPU cannot be used", error.what_without_backtrace(),
-             "see nvidia-smi for who else uses it, or set device: cpu");
+    } catch (const c10::Error& error) {
+      throw unusable_gpu(error.what_without_backtrace());
     }
   }
   TORCH_CHECK(opened->torch_device().index() == index, "another GPU is open already");

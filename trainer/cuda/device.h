@@ -6,8 +6,7 @@
 namespace rung::cuda {
 
 // Makes GPU `index` the current device of this process and returns it; once a process. Throws Error
-// kConfig where there is no driver or it is too old, no such GPU, or none of the kernels runs on
-// it.
+// kConfig where it cannot be used (cuda/device_checks.h), kDoesNotFit where its memory is full.
 memory::Device& open_device(int index);
 
 }  // namespace rung::cuda

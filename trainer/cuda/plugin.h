@@ -6,7 +6,7 @@
 
 extern "C" {
 
-// GPU `index` as a device, owned by the plugin. Throws rung::Error kConfig (cuda/device.h).
+// GPU `index` as a device, owned by the plugin. Throws rung::Error (cuda/device.h).
 rung::memory::Device* rung_cuda_open(int index);
 
 // The kernels for tensors on it, owned by the plugin.

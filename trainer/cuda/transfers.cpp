@@ -51,12 +51,15 @@ class CudaTransfers final : public memory::Transfers {
     if (mark) static_cast<const EventMark&>(*mark).block(computing());
   }
 
+  memory::Counter& host_counter() override { return host_counter_; }
+
  private:
   c10::cuda::CUDAStream computing() const {
     return c10::cuda::getCurrentCUDAStream(stream_.device_index());
   }
 
   c10::cuda::CUDAStream stream_ = c10::cuda::getStreamFromPool(/*isHighPriority=*/false);
+  memory::Counter host_counter_;  // stays empty
 };
 
 }  // namespace

@@ -46,6 +46,12 @@ int64_t StepBatch::num_supervised() const {
       [](int64_t sum, const MicroBatch& batch) { return sum + batch.num_supervised(); });
 }
 
+int64_t StepBatch::num_documents() const {
+  return std::accumulate(
+      micro_batches.begin(), micro_batches.end(), int64_t{0},
+      [](int64_t sum, const MicroBatch& batch) { return sum + std::ssize(batch.documents); });
+}
+
 Loader::Loader(std::span<const Example> examples, LoaderOptions options)
     : examples_(examples), options_(options) {
   if (examples_.empty()) throw std::invalid_argument("Loader: no examples");

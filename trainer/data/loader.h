@@ -35,6 +35,7 @@ struct StepBatch {
   int64_t epoch = 0;
   int64_t num_tokens() const;
   int64_t num_supervised() const;
+  int64_t num_documents() const;
 };
 
 // The complete state of a loader: a new one with the same examples and options continues from it

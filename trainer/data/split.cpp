@@ -56,9 +56,22 @@ int64_t smallest_capacity(const MicroBatch& batch, const std::vector<int64_t>& o
   return low;
 }
 
-MicroBatch documents_of(const MicroBatch& batch, const std::vector<int64_t>& documents) {
+}  // namespace
+
+std::vector<MicroBatch> split_micro_batch(const MicroBatch& batch, int64_t parts) {
+  assert(parts >= 1);
+  if (parts == 1 || batch.documents.size() < 2) return {batch};
+  const std::vector<int64_t> order = by_length(batch);
+  std::vector<MicroBatch> result;
+  for (const auto& documents : cut(batch, order, smallest_capacity(batch, order, parts))) {
+    result.push_back(select_documents(batch, documents));
+  }
+  return result;
+}
+
+MicroBatch select_documents(const MicroBatch& batch, std::span<const int64_t> places) {
   MicroBatch part{.cu_seqlens = {0}};
-  for (const int64_t document : documents) {
+  for (const int64_t document : places) {
     const auto append = [&](auto& to, const auto& from) {
       const int64_t begin = batch.cu_seqlens[static_cast<size_t>(document)];
       to.insert(to.end(), from.begin() + begin, from.begin() + begin + length_of(batch, document));
@@ -70,19 +83,6 @@ MicroBatch documents_of(const MicroBatch& batch, const std::vector<int64_t>& doc
     part.documents.push_back(batch.documents[static_cast<size_t>(document)]);
   }
   return part;
-}
-
-}  // namespace
-
-std::vector<MicroBatch> split_micro_batch(const MicroBatch& batch, int64_t parts) {
-  assert(parts >= 1);
-  if (parts == 1 || batch.documents.size() < 2) return {batch};
-  const std::vector<int64_t> order = by_length(batch);
-  std::vector<MicroBatch> result;
-  for (const auto& documents : cut(batch, order, smallest_capacity(batch, order, parts))) {
-    result.push_back(documents_of(batch, documents));
-  }
-  return result;
 }
 
 StepBatch split_step(const StepBatch& batch, int64_t parts) {

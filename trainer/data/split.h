@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "data/loader.h"
@@ -14,6 +15,9 @@ namespace rung::data {
 // documents are shorter has no larger ones: a plan for the longest documents holds for all. Fewer
 // parts where it has fewer documents.
 std::vector<MicroBatch> split_micro_batch(const MicroBatch& batch, int64_t parts);
+
+// The documents of `batch` at these places in it, in this order.
+MicroBatch select_documents(const MicroBatch& batch, std::span<const int64_t> places);
 
 // Every micro-batch of `batch` cut like that.
 StepBatch split_step(const StepBatch& batch, int64_t parts);

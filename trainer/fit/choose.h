@@ -1,4 +1,4 @@
-// Which rung of the ladder a step starts on.
+// Which settings of those on the ladder a step starts with.
 #pragma once
 
 #include <cstdint>
@@ -10,14 +10,16 @@ namespace rung::fit {
 
 struct Choice {
   StepSettings settings;
-  int64_t peak = 0;   // bytes
-  bool fits = false;  // false: `settings` is the last rung, and not even that fits
+  int64_t peak = 0;       // bytes
+  int64_t host_peak = 0;  // bytes of host memory
+  bool fits = false;      // false: `settings` is the last rung, and not even that fits
 };
 
-// The first rung from `start` on whose step stays within `limit` bytes, with no more blocks
-// recomputed than it takes.
-Choice choose_rung(StepPeaks& peaks, const StepSettings& start, const LadderBounds& bounds,
-                   int64_t limit);
+// Of all settings that the bounds allow from `start` on and whose step stays within `limit` bytes,
+// the one with the least predicted time (fit/step_time.h); `start` itself where it fits. It may lie
+// between the rungs of the ladder, or beside it.
+Choice choose_settings(StepPeaks& peaks, const StepSettings& start, const LadderBounds& bounds,
+                       int64_t limit);
 
 // The smallest number of streamed blocks with which the step under `settings` stays within `limit`
 // bytes, where with `most` it does.

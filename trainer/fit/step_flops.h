@@ -42,6 +42,10 @@ struct StepCounts {
   double pairs = 0.0;       // P
 
   void add_document(int64_t num_tokens, int64_t num_supervised);
+  // Of the same documents so many times.
+  StepCounts times(double count) const {
+    return {count * tokens, count * supervised, count * pairs};
+  }
 };
 
 StepCounts counts_of(const data::StepBatch& batch);

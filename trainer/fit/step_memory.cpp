@@ -2,6 +2,7 @@
 
 #include "fit/meta_model.h"
 #include "memory/counting_allocator.h"
+#include "memory/transfers.h"
 #include "step/optimizer.h"
 #include "step/step.h"
 
@@ -29,6 +30,14 @@ memory::Usage step_memory(const StepShape& shape) {
   MetaRun run(shape);
   step::run_step(run.model, run.optimizer, shape.batch, {}, {.memory = shape.memory});
   return memory::meta_counter().usage();
+}
+
+int64_t host_peak(const StepShape& shape) {
+  const bool is_used = shape.model.embedding_on_host || shape.model.num_streamed > 0 ||
+                       shape.memory.checkpoints == model::Checkpoints::kOnHost;
+  if (!is_used) return 0;
+  step_memory(shape);
+  return memory::transfers_of(c10::kMeta).host_counter().usage().peak;
 }
 
 CudaMemory cuda_step_memory(const StepShape& shape, const memory::CachingOptions& options) {

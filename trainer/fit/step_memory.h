@@ -39,6 +39,10 @@ memory::Usage resident_memory(const StepShape& shape);
 // and the libraries' own memory are not in it.
 CudaMemory cuda_step_memory(const StepShape& shape, const memory::CachingOptions& options);
 
+// What the step keeps in host memory at most, in bytes: offloaded inputs and embeddings, streamed
+// blocks.
+int64_t host_peak(const StepShape& shape);
+
 // What resident_memory takes of the device that the model stands for.
 int64_t resident_peak(const StepShape& shape);
 

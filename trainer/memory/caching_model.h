@@ -13,12 +13,13 @@
 //
 // Source: c10/cuda/CUDACachingAllocator.cpp of the PyTorch main branch between 2.10 and 2.11 (the
 // revision that has skip_actions and large_segment_size and not yet include_traces); constants and
-// defaults from the headers of LibTorch 2.11.0 (c10/core/AllocatorConfig.h), which
-// caching_model_test compares. Not modelled: uses on a second stream (record_stream), private pools
-// of CUDA graphs, garbage_collection_threshold, roundup_power2_divisions, memory outside of the
-// allocator, and where the driver places a segment (a new one lies above all others here,
-// which decides only between free blocks of equal size; the addresses of an expandable segment do
-// not run out, LibTorch takes 9/8 of the device).
+// defaults from the headers of LibTorch 2.11.0 (c10/core/AllocatorConfig.h). caching_model_test
+// compares these, caching_model_recorded_test the answers of LibTorch's own allocator. Not
+// modelled: uses on a second stream (record_stream), private pools of CUDA graphs,
+// garbage_collection_threshold, roundup_power2_divisions, memory outside of the allocator, and
+// where the driver places a segment (a new one lies above all others here, which decides only
+// between free blocks of equal size; the addresses of an expandable segment do not run out,
+// LibTorch takes 9/8 of the device).
 #pragma once
 
 #include <cstdint>
@@ -51,7 +52,7 @@ struct CachingStats {
   int64_t allocated = 0;  // bytes of blocks in use: as rounded, or whole where they were not cut
   int64_t allocated_peak = 0;
   int64_t inactive_split = 0;  // bytes of free blocks in fixed segments that are partly in use
-  int64_t num_segments = 0;    // cudaMalloc segments, or expandable runs of addresses
+  int64_t num_segments = 0;    // cudaMalloc segments; or expandable ones (LibTorch counts 0)
   int64_t num_retries = 0;     // attempts after all cached segments were given back
   int64_t num_failures = 0;    // allocations that did not fit
 };

@@ -16,6 +16,14 @@ std::string_view name_of(Component component) {
   return kNames[index_of(component)];
 }
 
+std::map<std::string, int64_t> by_name(const ByComponent& bytes) {
+  std::map<std::string, int64_t> named;
+  for (size_t i = 0; i < kNumComponents; ++i) {
+    if (bytes[i] != 0) named[std::string(name_of(static_cast<Component>(i)))] = bytes[i];
+  }
+  return named;
+}
+
 ComponentScope::ComponentScope(Component component) : previous_(current_component) {
   current_component = component;
 }

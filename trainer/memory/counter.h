@@ -10,7 +10,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <mutex>
+#include <string>
 #include <string_view>
 
 namespace rung::memory {
@@ -48,6 +50,8 @@ class ComponentScope {
 };
 
 using ByComponent = std::array<int64_t, kNumComponents>;  // bytes
+// Those that are not 0.
+std::map<std::string, int64_t> by_name(const ByComponent& bytes);
 
 struct Usage {
   int64_t live = 0;     // bytes, without kLibrary

@@ -14,6 +14,8 @@ class CpuDevice final : public Device {
  public:
   c10::Device torch_device() const override { return c10::kCPU; }
   std::string name() const override { return "CPU"; }
+  std::string pci_bus_id() const override { return {}; }
+  int64_t num_multiprocessors() const override { return 0; }
 
   int64_t total_memory() const override {
     return static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
@@ -24,7 +26,10 @@ class CpuDevice final : public Device {
     return usage.live + usage.library;
   }
   int64_t other() const override {
-    return std::max<int64_t>(0, process_peak() - cpu_counter().usage().peak);
+    return std::max<int64_t>(0, process_memory() - reserved());
+  }
+  int64_t neighbours() const override {
+    return std::max<int64_t>(0, total_memory() - machine_available_memory() - process_memory());
   }
   int64_t overhead() const override { return 0; }  // the limit is one of tensors
   Counter& counter() const override { return cpu_counter(); }

@@ -19,13 +19,16 @@ class Device {
   virtual ~Device() = default;
 
   virtual c10::Device torch_device() const = 0;
-  virtual std::string name() const = 0;  // "CPU", "NVIDIA H100 80GB HBM3 (sm_90)"
+  virtual std::string name() const = 0;             // "CPU", "NVIDIA H100 80GB HBM3 (sm_90)"
+  virtual std::string pci_bus_id() const = 0;       // "0000:3B:00.0"; empty where it has none
+  virtual int64_t num_multiprocessors() const = 0;  // of a GPU; else 0
 
   // Bytes.
   virtual int64_t total_memory() const = 0;
   virtual int64_t free_memory() const = 0;  // that this process could still take
   virtual int64_t reserved() const = 0;     // held for tensors, cached blocks included
   virtual int64_t other() const = 0;        // of this process beside `reserved`: context, libraries
+  virtual int64_t neighbours() const = 0;   // in use by other processes
   virtual int64_t overhead() const = 0;     // of a limit that tensors cannot have
   virtual Counter& counter() const = 0;     // of tensors
   // Tensors past this throw c10::OutOfMemoryError. On CUDA it bounds the whole process: what is not

@@ -65,9 +65,13 @@ int64_t cgroup_left(const std::vector<std::filesystem::path>& dirs, const Cgroup
 
 }  // namespace
 
+int64_t machine_available_memory(const KernelFolders& folders) {
+  return proc_field(folders.proc / "meminfo", "MemAvailable")
+      .value_or(std::numeric_limits<int64_t>::max());
+}
+
 int64_t available_memory(const KernelFolders& folders) {
-  const int64_t machine = proc_field(folders.proc / "meminfo", "MemAvailable")
-                              .value_or(std::numeric_limits<int64_t>::max());
+  const int64_t machine = machine_available_memory(folders);
   const int64_t v2 =
       cgroup_left(cgroup_dirs("", folders), {"memory.max", "memory.current", "inactive_file"});
   const int64_t v1 =
@@ -75,6 +79,8 @@ int64_t available_memory(const KernelFolders& folders) {
                   {"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"});
   return std::min({machine, v2, v1});
 }
+
+int64_t process_memory() { return proc_field("/proc/self/status", "VmRSS").value_or(0); }
 
 int64_t process_peak() { return proc_field("/proc/self/status", "VmHWM").value_or(0); }
 

@@ -11,6 +11,12 @@ namespace rung::memory {
 // v1) has left where that is less.
 int64_t available_memory(const KernelFolders& folders = {});
 
+// MemAvailable of /proc/meminfo alone.
+int64_t machine_available_memory(const KernelFolders& folders = {});
+
+// Resident size of this process now, in bytes (VmRSS).
+int64_t process_memory();
+
 // Largest resident size of this process so far, in bytes (VmHWM).
 int64_t process_peak();
 

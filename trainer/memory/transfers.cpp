@@ -6,52 +6,80 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 
 namespace rung::memory {
 namespace {
 
-// Memory apart from the counting allocator's: what a GPU run keeps on the host is not under the
-// device's limit, and so it is not here.
-at::Tensor map_uncounted(at::IntArrayRef sizes, c10::ScalarType dtype) {
+int64_t bytes_of(at::IntArrayRef sizes, c10::ScalarType dtype) {
   int64_t bytes = static_cast<int64_t>(c10::elementSize(dtype));
   for (const int64_t size : sizes) bytes *= size;
-  const auto length = static_cast<size_t>(std::max<int64_t>(bytes, 1));
-  void* block = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  TORCH_CHECK_WITH(OutOfMemoryError, block != MAP_FAILED, "host memory: ", bytes,
-                   " bytes asked for");
-  return at::from_blob(
-      block, sizes, [length](void* data) { munmap(data, length); }, dtype);
+  return bytes;
 }
 
-class CpuTransfers final : public Transfers {
+// Counts host memory, which no limit bounds.
+class CountedTransfers : public Transfers {
  public:
-  c10::Device device() const override { return c10::kCPU; }
   at::Tensor pinned(at::IntArrayRef sizes, c10::ScalarType dtype) override {
-    return map_uncounted(sizes, dtype);
+    return take(sizes, dtype, pinned_size(bytes_of(sizes, dtype)));
   }
   at::Tensor pageable(at::IntArrayRef sizes, c10::ScalarType dtype) override {
-    return map_uncounted(sizes, dtype);
+    return take(sizes, dtype, bytes_of(sizes, dtype));
   }
+  void wait_for(const WorkMarkPtr&) override {}
+  Counter& host_counter() override { return counter_; }
+
+ private:
+  at::Tensor take(at::IntArrayRef sizes, c10::ScalarType dtype, int64_t counted) {
+    const Component component = ComponentScope::current();
+    void* block = map(bytes_of(sizes, dtype));
+    (void)counter_.add(counted, component);
+    const auto free = [this, counted, component, length = bytes_of(sizes, dtype)](void* data) {
+      counter_.remove(counted, component);
+      unmap(data, length);
+    };
+    return at::from_blob(block, sizes, free, dtype);
+  }
+  virtual void* map(int64_t bytes) = 0;
+  virtual void unmap(void* block, int64_t bytes) = 0;
+
+  Counter counter_;
+};
+
+// Memory apart from the counting allocator's: what a GPU run keeps on the host is not under the
+// device's limit, and so it is not here.
+class CpuTransfers final : public CountedTransfers {
+ public:
+  c10::Device device() const override { return c10::kCPU; }
   WorkMarkPtr copy_beside(const at::Tensor& to, const at::Tensor& from) override {
     at::Tensor target = to;
     target.copy_(from);
     return nullptr;
   }
-  void wait_for(const WorkMarkPtr&) override {}
+
+ private:
+  static size_t length_of(int64_t bytes) {
+    return static_cast<size_t>(std::max<int64_t>(bytes, 1));
+  }
+  void* map(int64_t bytes) override {
+    void* block =
+        mmap(nullptr, length_of(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    TORCH_CHECK_WITH(OutOfMemoryError, block != MAP_FAILED, "host memory: ", bytes,
+                     " bytes asked for");
+    return block;
+  }
+  void unmap(void* block, int64_t bytes) override { munmap(block, length_of(bytes)); }
 };
 
 // Shapes of host memory, which nothing may read.
-class MetaTransfers final : public Transfers {
+class MetaTransfers final : public CountedTransfers {
  public:
   c10::Device device() const override { return c10::kMeta; }
-  at::Tensor pinned(at::IntArrayRef sizes, c10::ScalarType dtype) override {
-    return at::from_blob(nullptr, sizes, dtype);
-  }
-  at::Tensor pageable(at::IntArrayRef sizes, c10::ScalarType dtype) override {
-    return at::from_blob(nullptr, sizes, dtype);
-  }
   WorkMarkPtr copy_beside(const at::Tensor&, const at::Tensor&) override { return nullptr; }
-  void wait_for(const WorkMarkPtr&) override {}
+
+ private:
+  void* map(int64_t) override { return nullptr; }
+  void unmap(void*, int64_t) override {}
 };
 
 struct Registry {
@@ -67,6 +95,10 @@ Registry& registry() {
 }
 
 }  // namespace
+
+int64_t pinned_size(int64_t bytes) {
+  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(bytes)));
+}
 
 Transfers& transfers_of(c10::Device device) {
   Registry& all = registry();

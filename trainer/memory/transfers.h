@@ -8,6 +8,8 @@
 
 #include <memory>
 
+#include "memory/counter.h"
+
 namespace rung::memory {
 
 // A point in the order of the device's work that can be waited for.
@@ -23,8 +25,8 @@ class Transfers {
 
   virtual c10::Device device() const = 0;
 
-  // Host memory, not filled, neither counted nor under the device's limit. pinned: copies can be
-  // queued from and to it; pageable: anything else.
+  // Host memory, not filled, and not under the device's limit. pinned: copies can be queued from
+  // and to it; pageable: anything else.
   virtual at::Tensor pinned(at::IntArrayRef sizes, c10::ScalarType dtype) = 0;
   virtual at::Tensor pageable(at::IntArrayRef sizes, c10::ScalarType dtype) = 0;
 
@@ -34,7 +36,14 @@ class Transfers {
   virtual WorkMarkPtr copy_beside(const at::Tensor& to, const at::Tensor& from) = 0;
   // What is queued from now on runs after `mark` (null: no wait); the host does not wait.
   virtual void wait_for(const WorkMarkPtr& mark) = 0;
+
+  // Of the host memory given by the CPU's and the meta device's (CUDA's is not counted).
+  virtual Counter& host_counter() = 0;
 };
+
+// What `bytes` of pinned memory take: ATen's allocator of it rounds up to a power of two (source:
+// PowerOf2Ceil in aten/src/ATen/core/CachingHostAllocator.h).
+int64_t pinned_size(int64_t bytes);
 
 // Those of `device`; CUDA's once it is open. They live as long as the process.
 Transfers& transfers_of(c10::Device device);

@@ -130,8 +130,8 @@ at::Tensor Transformer::embed_from_host(std::span<const int32_t> ids) const {
   const ComponentScope scope(Component::kBlockInputs);
   at::Tensor x = at::empty({std::ssize(ids), config_.hidden_size},
                            at::TensorOptions(options_.device).dtype(options_.compute));
-  if (x.is_meta()) return x;
   const at::Tensor rows = memory::transfers_of(options_.device).pinned(x.sizes(), options_.compute);
+  if (x.is_meta()) return x;
   const at::Tensor index =
       at::from_blob(const_cast<int32_t*>(ids.data()), {std::ssize(ids)}, c10::kInt);
   ops::kernels_of(c10::kCPU).gather_rows(embedding_, index, rows);
@@ -159,12 +159,13 @@ at::Tensor Transformer::forward(at::Tensor x, PassContext& context) const {
 PassContext Transformer::make_context(std::span<const int32_t> positions) const {
   PassContext context;
   context.precision = precision_;
-  context.heads = {.num_heads = config_.num_heads,
-                   .num_kv_heads = config_.num_kv_heads,
-                   .head_dim = config_.head_dim,
-                   .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim)),
-                   .kernel = precision_.device == c10::kCUDA ? ops::AttentionKernel::kFlash
-                                                             : ops::AttentionKernel::kTiled};
+  context.heads = {
+      .num_heads = config_.num_heads,
+      .num_kv_heads = config_.num_kv_heads,
+      .head_dim = config_.head_dim,
+      .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim)),
+      .kernel = ops::attention_kernel_for(precision_.device, precision_.compute, config_.head_dim),
+      .num_multiprocessors = options_.deterministic_multiprocessors};
   context.rope = rope_;
   context.positions = ops::upload(positions, options_.device);
   return context;

@@ -25,6 +25,8 @@ struct ModelOptions {
   c10::Device device = c10::kCPU;
   // Of a shape-only model (device kMeta): the device whose allocations it repeats.
   c10::DeviceType stands_for = c10::kCPU;
+  // > 0: attention on a GPU with so many multiprocessors adds up in a fixed order.
+  int64_t deterministic_multiprocessors = 0;
   // The embedding table in host memory: rows are looked up there and sent. Not with tied weights,
   // where it is the head, too.
   bool embedding_on_host = false;

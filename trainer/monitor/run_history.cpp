@@ -46,6 +46,13 @@ class Fields {
       if (value.is_number_integer()) values[key] = value;
     }
   }
+  void read(const char* name, std::map<std::string, std::string>& values) const {
+    const Json* found = find(name);
+    if (!found || !found->is_object()) return;
+    for (const auto& [key, value] : found->items()) {
+      if (value.is_string()) values[key] = value;
+    }
+  }
   // An object, or the elements of an array, under `name`.
   const Json* find(const char* name) const {
     const auto found = object_.find(name);
@@ -169,14 +176,47 @@ void read_metrics(const fs::path& path, RunHistory& history) {
   std::string line;
   for (int64_t number = 1; std::getline(input, line); ++number) {
     if (input.eof()) break;  // no newline behind it: still being written
-    const Json row =
-        parse_json(line, path.string(), {.max_bytes = kMaxRowBytes, .first_line = number});
-    if (!row.is_object()) {
-      throw Error(ExitCode::kDamaged, {.what = "a line of the record is no JSON object",
-                                       .where = path.string() + ":" + std::to_string(number)});
-    }
-    add_row(row, history);
+    add_metrics_line(line, path, number, history);
   }
+}
+
+std::vector<RungChange> rung_changes_of(const Json* array) {
+  std::vector<RungChange> changes;
+  if (!array || !array->is_array()) return changes;
+  for (const Json& element : *array) {
+    if (!element.is_object()) continue;
+    const Fields fields(element);
+    RungChange& change = changes.emplace_back();
+    fields.read("step", change.step);
+    fields.read("from", change.from);
+    fields.read("to", change.to);
+    fields.read("reason", change.reason);
+  }
+  return changes;
+}
+
+void read_memory(const Json* object, Outcome& outcome) {
+  if (!object || !object->is_object()) return;
+  const Fields memory(*object);
+  memory.read("limit", outcome.memory_limit);
+  memory.read("planned_peak", outcome.memory_planned);
+  memory.read("planned_by_phase", outcome.memory_planned_by_phase);
+  memory.read("measured_peak", outcome.memory_measured);
+  memory.read("process_peak", outcome.process_peak);
+  memory.read("by_phase", outcome.memory_by_phase);
+}
+
+}  // namespace
+
+void add_metrics_line(std::string_view line, const fs::path& path, int64_t number,
+                      RunHistory& history) {
+  const Json row =
+      parse_json(line, path.string(), {.max_bytes = kMaxRowBytes, .first_line = number});
+  if (!row.is_object()) {
+    throw Error(ExitCode::kDamaged, {.what = "a line of the record is no JSON object",
+                                     .where = path.string() + ":" + std::to_string(number)});
+  }
+  add_row(row, history);
 }
 
 Outcome read_outcome(const fs::path& path) {
@@ -186,15 +226,16 @@ Outcome read_outcome(const fs::path& path) {
   const Fields record(json);
   record.read("exit_code", outcome.exit_code);
   record.read("exit_reason", outcome.exit_reason);
-  if (const Json* memory = record.find("memory"); memory && memory->is_object()) {
-    const Fields figures(*memory);
-    figures.read("process_peak", outcome.process_peak);
-    figures.read("by_phase", outcome.memory_by_phase);
-  }
+  record.read("steps", outcome.steps);
+  record.read("skipped_steps", outcome.skipped_steps);
+  record.read("tokens", outcome.tokens);
+  record.read("seconds", outcome.seconds);
+  outcome.rung_changes = rung_changes_of(record.find("rung_changes"));
+  read_memory(record.find("memory"), outcome);
+  record.read("versions", outcome.versions);
+  record.read("config", outcome.config);
   return outcome;
 }
-
-}  // namespace
 
 RunHistory read_run_history(const fs::path& output_dir) {
   const fs::path metrics = output_dir / "metrics.jsonl";

@@ -12,6 +12,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace rung::monitor {
@@ -92,12 +93,31 @@ struct OutOfMemory {
   bool is_again = false;  // once more as it was
 };
 
+// A change of settings after memory ran out, as run.json lists it.
+struct RungChange {
+  int64_t step = 0;  // done before
+  std::string from;
+  std::string to;
+  std::string reason;
+};
+
 // How the run ended, from run.json.
 struct Outcome {
   int exit_code = 0;
   std::string exit_reason;
+  int64_t steps = 0;
+  int64_t skipped_steps = 0;
+  int64_t tokens = 0;
+  double seconds = 0.0;  // training, earlier processes of the run included
+  std::vector<RungChange> rung_changes;
+  Bytes memory_limit = 0;
+  Bytes memory_planned = 0;   // the peak of all phases
+  Bytes memory_measured = 0;  // likewise
   Bytes process_peak = 0;
+  std::map<std::string, Bytes> memory_planned_by_phase;
   std::map<std::string, Bytes> memory_by_phase;
+  std::map<std::string, std::string> versions;
+  std::string config;  // resolved YAML
 };
 
 struct RunHistory {
@@ -111,5 +131,11 @@ struct RunHistory {
 // Reads what is there; a torn last line is not a row yet. Throws Error: kConfig where output_dir is
 // no folder of a run (it has neither file), kDamaged where a complete line is no JSON object.
 RunHistory read_run_history(const std::filesystem::path& output_dir);
+
+// For who reads a record as it grows (monitor/run_follower.h). Adds line `number` of metrics.jsonl,
+// without its line end; reads run.json.
+void add_metrics_line(std::string_view line, const std::filesystem::path& path, int64_t number,
+                      RunHistory& history);
+Outcome read_outcome(const std::filesystem::path& path);
 
 }  // namespace rung::monitor

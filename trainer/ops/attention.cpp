@@ -17,10 +17,31 @@ namespace {
 using torch::autograd::SavedVariable;
 using torch::autograd::variable_list;
 
+// What FlashAttention-2 takes (source: aten/src/ATen/native/transformers/cuda/sdp_utils.cpp).
+constexpr int64_t kFlashHeadMultiple = 8;
+constexpr int64_t kFlashMostFeatures = 256;
+
+struct AttentionPasses {
+  AttentionResult (*forward)(const QkvViews&, const AttentionHeads&, const AttentionDocuments&);
+  void (*backward)(const QkvViews&, const AttentionResult&, const at::Tensor&,
+                   const AttentionHeads&, const AttentionDocuments&, const QkvViews&);
+};
+
+AttentionPasses passes_of(AttentionKernel kernel) {
+  switch (kernel) {
+    case AttentionKernel::kTiled:
+      return {&tiled_attention, &tiled_attention_backward};
+    case AttentionKernel::kFlash:
+      return {&flash_attention, &flash_attention_backward};
+    case AttentionKernel::kProducts:
+      return {&products_attention, &products_attention_backward};
+  }
+  TORCH_INTERNAL_ASSERT(false);
+}
+
 AttentionResult run_forward(const QkvViews& x, const AttentionHeads& heads,
                             const AttentionDocuments& documents) {
-  return heads.kernel == AttentionKernel::kFlash ? flash_attention(x, heads, documents)
-                                                 : tiled_attention(x, heads, documents);
+  return passes_of(heads.kernel).forward(x, heads, documents);
 }
 
 class AttentionNode final : public torch::autograd::Node {
@@ -39,9 +60,9 @@ class AttentionNode final : public torch::autograd::Node {
     qkv_.reset_data();
     const at::Tensor dout = grads[0].contiguous();
     at::Tensor dqkv = at::empty(qkv.sizes(), qkv.options());
-    const auto backward = heads_.kernel == AttentionKernel::kFlash ? &flash_attention_backward
-                                                                   : &tiled_attention_backward;
-    backward(split_qkv(qkv, heads_), saved_, dout, heads_, documents_, split_qkv(dqkv, heads_));
+    passes_of(heads_.kernel)
+        .backward(split_qkv(qkv, heads_), saved_, dout, heads_, documents_,
+                  split_qkv(dqkv, heads_));
     release_variables();
     return {dqkv};
   }
@@ -63,6 +84,15 @@ class AttentionNode final : public torch::autograd::Node {
 
 }  // namespace
 
+AttentionKernel attention_kernel_for(c10::DeviceType device, c10::ScalarType compute,
+                                     int64_t head_dim) {
+  if (device != c10::kCUDA) return AttentionKernel::kTiled;
+  const bool is_half = compute == c10::kBFloat16 || compute == c10::kHalf;
+  return is_half && head_dim % kFlashHeadMultiple == 0 && head_dim <= kFlashMostFeatures
+             ? AttentionKernel::kFlash
+             : AttentionKernel::kProducts;
+}
+
 QkvViews split_qkv(const at::Tensor& qkv, const AttentionHeads& heads) {
   const int64_t q_features = heads.num_heads * heads.head_dim;
   const int64_t kv_features = heads.num_kv_heads * heads.head_dim;
@@ -73,7 +103,7 @@ QkvViews split_qkv(const at::Tensor& qkv, const AttentionHeads& heads) {
 AttentionDocuments make_documents(std::vector<kernels::AttentionSegment> segments,
                                   AttentionKernel kernel, c10::Device device) {
   AttentionDocuments documents{.segments = std::move(segments)};
-  if (kernel == AttentionKernel::kTiled) return documents;
+  if (kernel != AttentionKernel::kFlash) return documents;
   std::vector<int32_t> cu_q = {0};
   std::vector<int32_t> cu_k;
   std::vector<int32_t> num_keys;

@@ -11,9 +11,14 @@
 namespace rung::ops {
 
 enum class AttentionKernel {
-  kTiled,  // rung's own, on the CPU
-  kFlash,  // ATen's FlashAttention-2, on CUDA
+  kTiled,     // rung's own, on the CPU
+  kFlash,     // ATen's FlashAttention-2, on CUDA
+  kProducts,  // matrix products and a softmax, for what FlashAttention-2 does not take
 };
+
+// The one for these heads on this kind of device.
+AttentionKernel attention_kernel_for(c10::DeviceType device, c10::ScalarType compute,
+                                     int64_t head_dim);
 
 struct AttentionHeads {
   int64_t num_heads = 0;
@@ -21,13 +26,15 @@ struct AttentionHeads {
   int64_t head_dim = 0;
   float scale = 1.0f;  // of the scores before softmax
   AttentionKernel kernel = AttentionKernel::kTiled;
+  // kFlash: > 0, that of the GPU, where the backward pass is to add up in a fixed order.
+  int64_t num_multiprocessors = 0;
 };
 
 // Which tokens see which: the documents (or sequences with a cache) of one batch.
 struct AttentionDocuments {
   std::vector<kernels::AttentionSegment> segments;
 
-  // The same for kFlash, on the device, one entry a segment; undefined for kTiled.
+  // The same for kFlash, on the device, one entry a segment; undefined for the others.
   at::Tensor cu_q;      // [segments + 1] int32, offsets of their queries
   at::Tensor cu_k;      // [segments + 1] int32, offsets of their keys
   at::Tensor num_keys;  // [segments] int32, keys in use from the offset on; undefined: all of them

@@ -31,6 +31,13 @@ AttentionResult allocate_forward(const QkvViews& x, const AttentionHeads& heads)
           .rng_state = at::empty({2}, x.q.options().dtype(c10::kLong))};
 }
 
+// Copies of dq's sums: in a fixed order, every group of thread blocks that would race has its own.
+int64_t num_sums(const AttentionHeads& heads, int64_t num_documents) {
+  if (heads.num_multiprocessors == 0) return 1;
+  const int64_t blocks = num_documents * heads.num_heads;
+  return (heads.num_multiprocessors + blocks - 1) / blocks;
+}
+
 // Gradients of its own, and for grouped heads those of k and v once more for every query head;
 // dq summed in fp32 over sequences padded to 128 rows.
 void allocate_backward(const QkvViews& x, const AttentionHeads& heads, int64_t num_documents) {
@@ -41,8 +48,9 @@ void allocate_backward(const QkvViews& x, const AttentionHeads& heads, int64_t n
   const at::Tensor dk = at::empty({tokens, heads.num_kv_heads, heads.head_dim}, x.q.options());
   const at::Tensor dv = at::empty_like(dk);
   const at::Tensor dots = at::empty({heads.num_heads, padded}, floats);
-  const at::Tensor sums =
-      at::empty({padded, heads.num_heads, rounded_head_dim(heads.head_dim)}, floats);
+  const at::Tensor sums = at::empty(
+      {num_sums(heads, num_documents), padded, heads.num_heads, rounded_head_dim(heads.head_dim)},
+      floats);
   if (heads.num_heads == heads.num_kv_heads) return;
   const at::Tensor expanded_dk = at::empty_like(dq);
   const at::Tensor expanded_dv = at::empty_like(dq);

@@ -40,4 +40,12 @@ void flash_attention_backward(const QkvViews& x, const AttentionResult& saved,
                               const at::Tensor& dout, const AttentionHeads& heads,
                               const AttentionDocuments& documents, const QkvViews& dqkv);
 
+// Products and a softmax over tiles of queries, in fp32, on every device and in every dtype. Its
+// sums have a fixed order wherever those of ATen's products do.
+AttentionResult products_attention(const QkvViews& x, const AttentionHeads& heads,
+                                   const AttentionDocuments& documents);
+void products_attention_backward(const QkvViews& x, const AttentionResult& saved,
+                                 const at::Tensor& dout, const AttentionHeads& heads,
+                                 const AttentionDocuments& documents, const QkvViews& dqkv);
+
 }  // namespace rung::ops

@@ -34,7 +34,14 @@ void* load_plugin(const std::string& wanted) {
   if (!path) throw refusal("this is a CPU build, without librung_cuda.so", wanted);
   if (!has_driver()) throw refusal("there is no NVIDIA driver (libcuda.so.1)", wanted);
   void* plugin = dlopen(path->c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (plugin == nullptr) throw refusal("librung_cuda.so cannot be loaded", dlerror());
+  if (plugin == nullptr) {
+    throw Error(
+        ExitCode::kConfig,
+        {.what = "librung_cuda.so cannot be loaded",
+         .got = dlerror(),
+         .hint = "scripts/bootstrap installs NVIDIA's libraries where there is a driver; or "
+                 "set device: cpu"});
+  }
   return plugin;
 }
 
@@ -45,8 +52,10 @@ Function symbol(void* plugin, const char* name) {
   return function;
 }
 
+std::string name_of(int index) { return "cuda:" + std::to_string(index); }
+
 memory::Device& open_cuda(int index) {
-  void* plugin = load_plugin("cuda:" + std::to_string(index));
+  void* plugin = load_plugin(name_of(index));
   memory::Device* device = symbol<memory::Device* (*)(int)>(plugin, "rung_cuda_open")(index);
   register_kernels(c10::kCUDA, symbol<const KernelSet* (*)()>(plugin, "rung_cuda_kernel_set")());
   return *device;
@@ -87,7 +96,10 @@ OpenedDevice open_device(const std::string& device) {
   try {
     return {open_cuda(0), {}};
   } catch (const Error& error) {
-    return {memory::cpu_device(), error.parts().what};
+    // What was found, where that is more than the name of the device.
+    const ErrorParts& parts = error.parts();
+    const bool found = !parts.got.empty() && parts.got != name_of(0);
+    return {memory::cpu_device(), found ? parts.what + ": " + parts.got : parts.what};
   }
 }
 

@@ -22,7 +22,7 @@ struct OpenedDevice {
 
 // `device`: "auto", "cpu", "cuda" or "cuda:N". CUDA must be opened before anything else asks ATen
 // whether there is a GPU (a backward pass, a seed), which would settle that there is none. Throws
-// Error kConfig where the device that is named cannot be used.
+// Error kConfig where the device that is named cannot be used, kDoesNotFit where it is full.
 OpenedDevice open_device(const std::string& device);
 
 }  // namespace rung::ops

@@ -59,7 +59,9 @@ BenchSetup set_up_bench(const BenchRequest& request) {
                          .examples = setup.examples,
                          .validation = {},
                          .memory_limit = setup.machine.tensor_limit(),
-                         .device = device_of(setup.config).type()});
+                         .device = device_of(setup.config).type(),
+                         .num_multiprocessors = setup.machine.device.num_multiprocessors(),
+                         .host_limit = setup.machine.host_limit()});
   return setup;
 }
 

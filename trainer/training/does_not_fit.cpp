@@ -5,10 +5,14 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <vector>
 
+#include "base/data_file.h"
 #include "base/error.h"
 #include "base/units.h"
+#include "fit/gpu_table.h"
+#include "training/gpu_limit.h"
 
 namespace rung::training {
 namespace {
@@ -131,7 +135,8 @@ int64_t peak_of(const PlanRequest& request, const Variant& variant) {
                                      .adapter = variant.adapter,
                                      .examples = examples,
                                      .validation = validation,
-                                     .device = request.device});
+                                     .device = request.device,
+                                     .num_multiprocessors = request.num_multiprocessors});
   if (config.layer_offloading) shape.model.num_streamed = request.model.num_layers;
   const int64_t step = fit::peak_with(
       shape, fit::top_rung(wanted_settings(config, request.model), ladder_bounds(config, shape)));
@@ -189,26 +194,35 @@ std::string joint_advice(const PlanRequest& request, const std::vector<Remedy>& 
   return advice + ", or take a smaller model";
 }
 
-}  // namespace
-
-Error does_not_fit(const RunConfig& config, const Misfit& misfit) {
-  const bool is_set = config.memory_limit > 0;
-  std::string expected = fmt::format("at most {}", format_bytes(misfit.limit));
-  if (!is_set) {
-    expected += " (what is free; there is no memory_limit)";
-  } else if (misfit.limit == config.memory_limit) {
-    expected += " (memory_limit)";
-  } else {  // on a GPU, where the context takes its part
-    expected += fmt::format(" of memory_limit {}", format_bytes(config.memory_limit));
+// The smallest GPU of the table on which the last rung would fit, whatever the limit here; nothing
+// where there is no table.
+std::string gpu_advice(const PlanRequest& request) {
+  std::vector<fit::Gpu> gpus;
+  try {
+    gpus = fit::read_gpus(find_data_file("gpus.yaml"));
+  } catch (const Error&) {  // the advice is not worth a second failure
+    return {};
   }
-  return Error(ExitCode::kDoesNotFit, {.what = misfit.what,
-                                       .got = format_bytes(misfit.peak),
-                                       .expected = expected,
-                                       .hint = misfit.hint,
-                                       .where = is_set ? config.memory_limit_place : ""});
+  std::ranges::stable_sort(gpus, {}, &fit::Gpu::memory);
+  Variant unlimited{request.config, request.adapter};
+  unlimited.config.memory_limit = 0;
+  PlanRequest on_gpu = request;
+  on_gpu.device = c10::kCUDA;
+  std::optional<int64_t> peak;
+  for (const fit::Gpu& gpu : gpus) {
+    if (!peak || request.config.deterministic) {  // which depends on the chip
+      on_gpu.num_multiprocessors = gpu.num_multiprocessors;
+      peak = peak_of(on_gpu, unlimited);
+    }
+    if (*peak > tensor_limit_on(gpu, unlimited.config)) continue;
+    return fmt::format("; the smallest GPU of the table that would do is {} (rung plan --all-gpus)",
+                       gpu.name);
+  }
+  return "; it would fit on no GPU of the table (rung plan --all-gpus)";
 }
 
-std::string memory_advice(const PlanRequest& request) {
+// Which keys to change, with the bytes that the step takes then.
+std::string key_advice(const PlanRequest& request) {
   const Variant unchanged{request.config, request.adapter};
   const int64_t peak = peak_of(request, unchanged);
   std::vector<Remedy> remedies;
@@ -229,6 +243,29 @@ std::string memory_advice(const PlanRequest& request) {
   }
   if (enough.empty()) return joint_advice(request, remedies);
   return fmt::format("it fits with {}", fmt::join(enough, ", or "));
+}
+
+}  // namespace
+
+Error does_not_fit(const RunConfig& config, const Misfit& misfit) {
+  const bool is_set = config.memory_limit > 0;
+  std::string expected = fmt::format("at most {}", format_bytes(misfit.limit));
+  if (!is_set) {
+    expected += " (what is free; there is no memory_limit)";
+  } else if (misfit.limit == config.memory_limit) {
+    expected += " (memory_limit)";
+  } else {  // on a GPU, where the context takes its part
+    expected += fmt::format(" of memory_limit {}", format_bytes(config.memory_limit));
+  }
+  return Error(ExitCode::kDoesNotFit, {.what = misfit.what,
+                                       .got = format_bytes(misfit.peak),
+                                       .expected = expected,
+                                       .hint = misfit.hint,
+                                       .where = is_set ? config.memory_limit_place : ""});
+}
+
+std::string memory_advice(const PlanRequest& request) {
+  return key_advice(request) + gpu_advice(request);
 }
 
 }  // namespace rung::training

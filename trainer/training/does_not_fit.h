@@ -24,7 +24,8 @@ struct Misfit {
 Error does_not_fit(const RunConfig& config, const Misfit& misfit);
 
 // Which keys to change so that the step of `request` fits into its limit, with the bytes that it
-// takes then; that no change is enough, where that is so. One line.
+// takes then; that no change is enough, where that is so; and the smallest GPU of the table
+// (configs/gpus.yaml) on which it would fit as it is. One line.
 std::string memory_advice(const PlanRequest& request);
 
 }  // namespace rung::training

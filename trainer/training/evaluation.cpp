@@ -18,7 +18,9 @@ double evaluation_loss(const model::Transformer& model, const data::MicroBatch& 
     return sum;
   };
   if (recovery == nullptr) return attempt(settings);
-  return recovery->run("an evaluation of " + text_of(batch), bounds_of(batch), settings, attempt);
+  return recovery->run(
+      {.during = "an evaluation of " + text_of(batch), .settings = SettingsOf::kEval},
+      bounds_of(batch), settings, attempt);
 }
 
 Evaluation evaluate(const model::Transformer& model, std::span<const data::Example> examples,

@@ -1,13 +1,16 @@
 #include "training/machine.h"
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/cores.h"
 #include "base/error.h"
 #include "base/units.h"
+#include "memory/system_memory.h"
 #include "ops/device.h"
 
 namespace rung::training {
@@ -34,7 +37,13 @@ struct LimitFault {
                                       .where = config.memory_limit_place});
 }
 
-int64_t limit_of(const RunConfig& config, const memory::Device& device) {
+}  // namespace
+
+int64_t Machine::tensor_limit() const { return limit - device.overhead(); }
+
+int64_t Machine::memory_left() const { return tensor_limit() - device.counter().usage().live; }
+
+int64_t limit_on(const memory::Device& device, const RunConfig& config) {
   const bool on_cpu = device.torch_device().is_cpu();
   // On a GPU the limit is one of the whole process, what it has taken already included.
   const int64_t free = device.free_memory() + (on_cpu ? 0 : device.other());
@@ -56,27 +65,27 @@ int64_t limit_of(const RunConfig& config, const memory::Device& device) {
   return config.memory_limit;
 }
 
-ops::OpenedDevice open_device_for(const RunConfig& config) {
-  if (config.device == "auto" && config.compute_dtype == ComputeDtype::kFp32) {
-    return {memory::cpu_device(), "compute_dtype fp32 is not supported on CUDA yet"};
-  }
-  return ops::open_device(config.device);
+int64_t Machine::host_limit() const {
+  if (device.torch_device().is_cpu()) return 0;
+  const int64_t free = memory::available_memory();
+  return free - reserve_of(memory::cpu_device(), free);
 }
 
-}  // namespace
-
-int64_t Machine::tensor_limit() const { return limit - device.overhead(); }
-
-int64_t Machine::memory_left() const { return tensor_limit() - device.counter().usage().live; }
+void make_deterministic() {
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/1);
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
+}
 
 Machine open_machine(const RunConfig& config) {
-  const ops::OpenedDevice opened = open_device_for(config);
+  if (config.deterministic) make_deterministic();
+  const ops::OpenedDevice opened = ops::open_device(config.device);
   const int64_t num_threads = config.num_threads > 0 ? config.num_threads : available_cores();
   at::set_num_threads(static_cast<int>(num_threads));
   Machine machine{.device = opened.device,
                   .key = opened.device.torch_device().str(),
                   .why_not_cuda = opened.why_not_cuda,
-                  .limit = limit_of(config, opened.device)};
+                  .limit = limit_on(opened.device, config)};
   machine.device.set_limit(machine.limit);
   return machine;
 }

@@ -57,11 +57,36 @@ std::string text_of(const data::MicroBatch& batch) {
                      format_count(batch.num_tokens()));
 }
 
-std::string text_of(const data::StepBatch& batch, int64_t step) {
+std::string_view name_of(SettingsOf settings) {
+  switch (settings) {
+    case SettingsOf::kTrain:
+      return "train";
+    case SettingsOf::kEval:
+      return "eval";
+    case SettingsOf::kSave:
+      return "save";
+  }
+  return {};
+}
+
+Attempted attempted_step(const data::StepBatch& batch, int64_t step,
+                         std::span<const data::Example> examples) {
   Lengths lengths;
-  for (const data::MicroBatch& micro_batch : batch.micro_batches) lengths.add(micro_batch);
-  return fmt::format("step {} ({} documents in {} micro-batches, {})", step, lengths.documents,
-                     batch.micro_batches.size(), lengths.text());
+  Attempted what;
+  for (const data::MicroBatch& micro_batch : batch.micro_batches) {
+    lengths.add(micro_batch);
+    for (const int64_t i : micro_batch.documents) {
+      const data::Example& example = examples[static_cast<size_t>(i)];
+      if (!what.longest || example.num_tokens() > what.longest->num_tokens()) {
+        what.longest = &example;
+      }
+    }
+  }
+  what.during =
+      fmt::format("step {} ({} documents in {} micro-batches, {}, the longest of them {})", step,
+                  lengths.documents, batch.micro_batches.size(), lengths.text(),
+                  what.longest ? what.longest->source : "unknown");
+  return what;
 }
 
 fit::LadderBounds bounds_of(const data::MicroBatch& batch) {
@@ -72,11 +97,11 @@ OomRecovery::OomRecovery(memory::Device& device, int64_t most_recoveries,
                          std::function<void(const OutOfMemory&)> report)
     : device_(device), most_recoveries_(most_recoveries), report_(std::move(report)) {}
 
-void OomRecovery::recover(const std::string& during, const std::string& reason,
+void OomRecovery::recover(const Attempted& what, const std::string& reason,
                           const fit::LadderBounds& bounds, fit::StepSettings& settings) {
   const std::string from = fit::describe(settings, bounds);
   if (num_recoveries_ >= most_recoveries_) {
-    give_up(during, reason, from,
+    give_up(what.during, reason, from,
             most_recoveries_ == 0
                 ? "rung goes on by itself with fit: auto and max_oom_recoveries above 0; or lower "
                   "micro_batch_size"
@@ -88,11 +113,11 @@ void OomRecovery::recover(const std::string& during, const std::string& reason,
   const bool is_again = !has_just_failed_;
   if (!is_again) {
     const std::optional<fit::StepSettings> next = fit::next_rung(settings, bounds);
-    if (!next) give_up(during, reason, from, last_advice(bounds));
+    if (!next) give_up(what.during, reason, from, last_advice(bounds));
     settings = *next;
   }
   has_just_failed_ = true;
-  report_({.during = during,
+  report_({.what = what,
            .reason = reason,
            .from = from,
            .to = fit::describe(settings, bounds),

@@ -9,7 +9,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "data/loader.h"
@@ -18,9 +20,20 @@
 
 namespace rung::training {
 
+// Whose settings are changed where memory runs out.
+enum class SettingsOf { kTrain, kEval, kSave };
+std::string_view name_of(SettingsOf settings);  // "train", "eval", "save"
+
+// What is tried, for those who look at its failure.
+struct Attempted {
+  std::string during;  // "step 12 (4 documents, 96 to 512 tokens, 1,403 together)"
+  SettingsOf settings = SettingsOf::kTrain;
+  const data::Example* longest = nullptr;  // of its documents
+};
+
 // One failure, and what is done about it.
 struct OutOfMemory {
-  std::string during;     // "step 12 (4 documents, 96 to 512 tokens, 1,403 together)"
+  Attempted what;
   std::string reason;     // what the allocator says
   std::string from;       // settings, in words
   std::string to;         // likewise
@@ -29,8 +42,9 @@ struct OutOfMemory {
 
 // "4 documents, 96 to 512 tokens, 1,403 together"
 std::string text_of(const data::MicroBatch& batch);
-// "step 12 (16 documents in 4 micro-batches, 96 to 512 tokens)"
-std::string text_of(const data::StepBatch& batch, int64_t step);
+// "step 12 (16 documents in 4 micro-batches, 96 to 512 tokens, the longest of them train.jsonl:17)"
+Attempted attempted_step(const data::StepBatch& batch, int64_t step,
+                         std::span<const data::Example> examples);
 
 // Of an evaluation's batch, which has nothing but its documents to be cut between.
 fit::LadderBounds bounds_of(const data::MicroBatch& batch);
@@ -45,7 +59,7 @@ class OomRecovery {
   // again as said above; `settings` is then what it succeeded with. attempt must be able to start
   // over. Throws Error kDoesNotFit at the end of the ladder or of the allowed recoveries.
   template <typename Attempt>
-  auto run(const std::string& during, const fit::LadderBounds& bounds, fit::StepSettings& settings,
+  auto run(const Attempted& what, const fit::LadderBounds& bounds, fit::StepSettings& settings,
            Attempt&& attempt) {
     while (true) {
       std::string reason;
@@ -57,15 +71,15 @@ class OomRecovery {
         reason = error.what_without_backtrace();
       }
       // Outside the handler: the exception, and what it kept alive, are gone.
-      recover(during, reason, bounds, settings);
+      recover(what, reason, bounds, settings);
     }
   }
 
   int64_t num_recoveries() const { return num_recoveries_; }
 
  private:
-  void recover(const std::string& during, const std::string& reason,
-               const fit::LadderBounds& bounds, fit::StepSettings& settings);
+  void recover(const Attempted& what, const std::string& reason, const fit::LadderBounds& bounds,
+               fit::StepSettings& settings);
 
   memory::Device& device_;
   int64_t most_recoveries_;

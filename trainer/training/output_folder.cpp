@@ -77,7 +77,7 @@ void refuse_unfinished_run(const fs::path& dir) {
 void discard_previous_run(const fs::path& output_dir) {
   // The configuration last: after a crash on the way it still says whose the rest is.
   for (const char* name : {"run.json", "adapter_model.safetensors", "adapter_config.json",
-                           "checkpoints", "metrics.jsonl", "config.resolved.yaml"}) {
+                           "checkpoints", "metrics.jsonl", "report.html", "config.resolved.yaml"}) {
     fs::remove_all(output_dir / name);
   }
 }

@@ -25,6 +25,13 @@ class PhasePeaks {
     counter_.reset_peak();
   }
 
+  // What is tried again in the current phase: the counter's peak is that of the next attempt, while
+  // the phase keeps that of this one.
+  void again() {
+    close();
+    counter_.reset_peak();
+  }
+
   // Bytes by phase, the current one included.
   std::map<std::string, int64_t> finish() {
     close();

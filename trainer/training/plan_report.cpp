@@ -8,9 +8,9 @@
 
 #include "base/units.h"
 #include "data/epoch_length.h"
-#include "fit/step_flops.h"
 #include "training/does_not_fit.h"
 #include "training/evaluation_plan.h"
+#include "training/gpu_limit.h"
 
 namespace rung::training {
 namespace {
@@ -18,71 +18,34 @@ namespace {
 constexpr int64_t kTwentyFourGb = int64_t{23} << 30;  // what a program gets of a 24 GB card
 constexpr int64_t kBarWidth = 32;                     // characters
 
-// Operations and bytes of a whole run.
-class RunWork {
- public:
-  // weight_bytes: of the frozen weights as they are kept.
-  RunWork(const PlanRequest& request, double epochs, double micro_batches, int64_t weight_bytes)
-      : num_blocks_(request.model.num_layers),
-        micro_batches_(micro_batches),
-        weight_bytes_(weight_bytes) {
-    fit::StepCounts epoch;
-    for (size_t i = 0; i < request.examples.size(); ++i) {
-      epoch.add_document(request.examples.num_tokens(i), request.examples.num_supervised(i));
-    }
-    const fit::StepFlops flops =
-        fit::step_flops(request.model, request.adapter, epoch, num_blocks_);
-    kept_ = epochs * (flops.total() - flops.recomputed);
-    recomputed_ = epochs * flops.recomputed;
-    linears_ = epochs * flops.linears;
-    tokens_ = epochs * epoch.tokens;
-  }
-
-  double tokens() const { return tokens_; }
-  // Of one block's share of the weights.
-  double block_bytes() const {
-    return static_cast<double>(weight_bytes_) / static_cast<double>(num_blocks_);
-  }
-  // Floating-point operations with so many blocks recomputed.
-  double flops(int64_t num_recomputed) const {
-    return kept_ +
-           recomputed_ * static_cast<double>(num_recomputed) / static_cast<double>(num_blocks_);
-  }
-  // Bytes moved to dequantise the weights of all blocks, read and written once a pass over them.
-  double dequantised_bytes(const fit::StepSettings& settings) const {
-    constexpr double kBytesAWeight = 0.53 + 2.0 + 2.0;  // 4 bits and scales; bf16 out and in again
-    const double weights = linears_ / (4.0 * tokens_);  // 2 operations forward, 2 backward
-    const bool is_shared = settings.memory.dequantisation == model::Dequantisation::kOnceABlock;
-    const double again = is_shared ? 0.0
-                                   : static_cast<double>(settings.memory.num_recomputed) /
-                                         static_cast<double>(num_blocks_);
-    return micro_batches(settings) * (2.0 + again) * weights * kBytesAWeight;
-  }
-  double micro_batches(const fit::StepSettings& settings) const {
-    return micro_batches_ * static_cast<double>(settings.split);
-  }
-
- private:
-  int64_t num_blocks_;
-  double micro_batches_;
-  int64_t weight_bytes_;
-  double kept_ = 0.0;
-  double recomputed_ = 0.0;
-  double linears_ = 0.0;
-  double tokens_ = 0.0;
+// All that a run computes, whatever the device.
+struct RunLoad {
+  int64_t steps = 0;
+  double micro_batches = 0.0;
+  fit::StepCounts counts;
 };
 
-// A GPU's bounds: products at a share of the rated speed, then memory for dequantisation; copies of
-// streamed blocks run beside both.
-double seconds_on(const fit::Gpu& gpu, const StepPlan& plan, const RunWork& work,
-                  bool is_quantized) {
-  const fit::StepSettings& settings = plan.choice.settings;
-  double seconds =
-      work.flops(settings.memory.num_recomputed) / (gpu.flops_per_second * kAssumedShare);
-  if (is_quantized) seconds += work.dequantised_bytes(settings) / gpu.memory_bandwidth;
-  const double copied = 2.0 * work.micro_batches(settings) *
-                        static_cast<double>(plan.model.num_streamed) * work.block_bytes();
-  return std::max(seconds, copied / gpu.transfer_bandwidth);
+RunLoad load_of(const PlanRequest& request) {
+  const int64_t in_epoch = data::steps_in_epoch(request.examples, loader_options(request.config));
+  RunLoad load{.steps = total_steps(request.config, in_epoch)};
+  const auto steps = static_cast<double>(load.steps);
+  load.micro_batches = steps * static_cast<double>(request.config.gradient_accumulation_steps);
+  fit::StepCounts epoch;
+  for (size_t i = 0; i < request.examples.size(); ++i) {
+    epoch.add_document(request.examples.num_tokens(i), request.examples.num_supervised(i));
+  }
+  load.counts = epoch.times(steps / static_cast<double>(in_epoch));
+  return load;
+}
+
+// The same with a model that is loaded as `model` has it.
+fit::Work work_of(const RunLoad& load, const PlanRequest& request,
+                  const model::ModelOptions& model) {
+  return {.config = request.model,
+          .adapter = request.adapter,
+          .model = model,
+          .counts = load.counts,
+          .micro_batches = load.micro_batches};
 }
 
 // An evaluation as it will be held, beside a model that is loaded as `plan` has it.
@@ -104,47 +67,43 @@ struct Peaks {
 };
 
 PlannedRung planned_rung(const ReportRequest& request, const Peaks& peaks, const StepPlan& plan,
-                         const fit::StepSettings& settings, const RunWork& work) {
+                         const fit::StepSettings& settings, const fit::Work& work) {
   PlannedRung rung{.name = fit::describe(settings, plan.bounds), .peak = peaks.here.peak(settings)};
   rung.fits = rung.peak <= request.plan.memory_limit;
-  if (plan.model.compute != c10::kFloat) {
-    rung.fits_24_gb = peaks.on_cuda.peak(settings) + kAssumedCudaOverhead <= kTwentyFourGb;
-  }
-  if (request.flops_per_second) {
-    rung.tokens_per_second =
-        work.tokens() * *request.flops_per_second / work.flops(settings.memory.num_recomputed);
+  rung.fits_24_gb = peaks.on_cuda.peak(settings) + kAssumedCudaOverhead <= kTwentyFourGb;
+  if (request.rates) {
+    rung.tokens_per_second = work.counts.tokens / fit::seconds_of(work, settings, *request.rates);
   }
   return rung;
 }
 
-// The ladder from what is wanted to its top; the chosen setting, which may lie between two rungs,
-// in its place. peaks: of the model as it is loaded.
+// The ladder from what is wanted to its top. The chosen setting, which may lie beside it, comes
+// before the first rung that fits. peaks: of the model as it is loaded.
 std::vector<PlannedRung> planned_rungs(const ReportRequest& request, const Peaks& peaks,
-                                       const StepPlan& plan, const RunWork& work) {
+                                       const StepPlan& plan, const fit::Work& work) {
+  std::vector<fit::StepSettings> ladder = {
+      wanted_settings(request.plan.config, request.plan.model)};
+  while (const auto next = fit::next_rung(ladder.back(), plan.bounds)) ladder.push_back(*next);
+  const fit::StepSettings& chosen = plan.choice.settings;
+  if (plan.choice.fits && std::ranges::find(ladder, chosen) == ladder.end()) {
+    ladder.insert(std::ranges::find_if(ladder,
+                                       [&](const fit::StepSettings& settings) {
+                                         return peaks.here.peak(settings) <=
+                                                request.plan.memory_limit;
+                                       }),
+                  chosen);
+  }
   std::vector<PlannedRung> rungs;
-  bool is_placed = !plan.choice.fits;
-  std::optional<fit::StepSettings> settings =
-      wanted_settings(request.plan.config, request.plan.model);
-  while (settings) {
-    PlannedRung rung = planned_rung(request, peaks, plan, *settings, work);
-    if (!is_placed && rung.fits) {
-      is_placed = true;
-      if (*settings == plan.choice.settings) {
-        rung.is_chosen = true;
-      } else {
-        rungs.push_back(planned_rung(request, peaks, plan, plan.choice.settings, work));
-        rungs.back().is_chosen = true;
-      }
-    }
-    rungs.push_back(std::move(rung));
-    settings = fit::next_rung(*settings, plan.bounds);
+  for (const fit::StepSettings& settings : ladder) {
+    rungs.push_back(planned_rung(request, peaks, plan, settings, work));
+    rungs.back().is_chosen = plan.choice.fits && settings == chosen;
   }
   return rungs;
 }
 
 // on_gpu: for a GPU of no particular memory.
 PlannedGpu planned_gpu(const fit::Gpu& gpu, PlanRequest on_gpu, fit::StepPeaks& peaks,
-                       const RunWork& work) {
+                       const RunLoad& load) {
   on_gpu.memory_limit = tensor_limit_on(gpu, on_gpu.config);
   const StepPlan plan = plan_step(on_gpu, peaks);
   PlannedGpu planned{
@@ -153,39 +112,36 @@ PlannedGpu planned_gpu(const fit::Gpu& gpu, PlanRequest on_gpu, fit::StepPeaks& 
       .fits = plan.choice.fits && choose_evaluation(evaluation_request(on_gpu, plan)).fits,
       .rung = fit::describe(plan.choice.settings, plan.bounds),
       .peak = plan.choice.peak};
-  planned.hours = seconds_on(gpu, plan, work, on_gpu.config.load_in_4bit) / 3600.0;
+  planned.hours =
+      fit::seconds_of(work_of(load, on_gpu, plan.model), plan.choice.settings, rates_on(gpu)) /
+      3600.0;
   planned.cost = planned.hours * gpu.price_per_hour;
   return planned;
 }
 
-std::vector<PlannedGpu> planned_gpus(const ReportRequest& request, const RunWork& work) {
+// Peaks depend on the chip only where sums have a fixed order.
+std::vector<PlannedGpu> planned_gpus(const ReportRequest& request, const RunLoad& load) {
   std::vector<PlannedGpu> planned;
-  if (request.gpus.empty()) return planned;
   PlanRequest on_gpu = request.plan;
   on_gpu.device = c10::kCUDA;
-  fit::StepPeaks peaks(step_shape(on_gpu));
+  on_gpu.host_limit = 0;
+  std::optional<fit::StepPeaks> peaks;
   for (const fit::Gpu& gpu : request.gpus) {
-    planned.push_back(planned_gpu(gpu, on_gpu, peaks, work));
+    on_gpu.num_multiprocessors = gpu.num_multiprocessors;
+    if (!peaks || on_gpu.config.deterministic) peaks.emplace(step_shape(on_gpu));
+    planned.push_back(planned_gpu(gpu, on_gpu, *peaks, load));
   }
   return planned;
-}
-
-std::map<std::string, int64_t> components_of(const memory::Usage& usage) {
-  std::map<std::string, int64_t> components;
-  for (size_t i = 0; i < memory::kNumComponents; ++i) {
-    if (usage.at_peak[i] == 0) continue;
-    components[std::string(memory::name_of(static_cast<memory::Component>(i)))] = usage.at_peak[i];
-  }
-  return components;
 }
 
 void add_phases(const ReportRequest& request, const fit::StepShape& shape, const StepPlan& plan,
                 PlanReport& report) {
   const fit::StepShape chosen = fit::with_settings(shape, plan.choice.settings);
-  report.components = components_of(fit::step_memory(chosen));
+  report.components = memory::by_name(fit::step_memory(chosen).at_peak);
   const int64_t resident = fit::resident_peak(chosen);
   report.phases = {
       {"load", resident}, {"train", plan.choice.peak}, {"save", resident}, {"resume", resident}};
+  report.host_peak = plan.choice.host_peak;
   const EvaluationRequest wanted = evaluation_request(request.plan, plan);
   const EvaluationPlan evaluation = choose_evaluation(wanted);
   if (evaluation.peak > 0) report.phases["eval"] = evaluation.peak;
@@ -231,13 +187,17 @@ void write_memory(const PlanReport& report, std::back_insert_iterator<std::strin
   for (const auto& [bytes, name] : parts) {
     fmt::format_to(out, "  {:<14}{:>12}  {}\n", name, format_bytes(bytes), bar(bytes, whole));
   }
+  if (report.host_peak > 0) {
+    fmt::format_to(out, "and in host memory {}\n", format_bytes(report.host_peak));
+  }
 }
 
 void write_rungs(const PlanReport& report, std::back_insert_iterator<std::string> out) {
-  const bool has_rate = report.flops_per_second.has_value();
-  fmt::format_to(out,
-                 "\nladder: the first that fits is taken; all compute the same, some add up in "
-                 "another order\n");
+  const bool has_rate = report.rungs.front().tokens_per_second.has_value();
+  fmt::format_to(
+      out,
+      "\nladder: all rungs compute the same, some add up in another order; taken is what "
+      "fits in the least time\n");
   fmt::format_to(out, "  {:>2}{:>12}{:>7}{:>8}{}  {}\n", "", "peak", "fits", "24 GB",
                  has_rate ? fmt::format("{:>10}{:>10}", "tok/s", "run") : "", "with");
   for (const PlannedRung& rung : report.rungs) {
@@ -248,10 +208,7 @@ void write_rungs(const PlanReport& report, std::back_insert_iterator<std::string
     }
     fmt::format_to(out, "  {:>2}{:>12}{:>7}{:>8}{}  {}\n", rung.is_chosen ? "->" : "",
                    format_bytes(rung.peak), rung.fits ? "yes" : "no",
-                   !rung.fits_24_gb   ? "-"
-                   : *rung.fits_24_gb ? "yes"
-                                      : "no",
-                   times, rung.name);
+                   rung.fits_24_gb ? "yes" : "no", times, rung.name);
   }
 }
 
@@ -279,22 +236,21 @@ void write_gpus(const PlanReport& report, std::back_insert_iterator<std::string>
   }
   fmt::format_to(
       out,
-      "  Times: a roofline, nothing measured ({:.0f} % of the rated products, dequantisation "
-      "at the memory's speed).\n  Prices: the table of GPUs. On each, {} are taken to be "
+      "  Times: a roofline, nothing measured ({:.0f} % of the rated products, weights at the "
+      "memory's speed).\n  Prices: the table of GPUs. On each, {} are taken to be "
       "the CUDA context's.\n",
       100 * kAssumedShare, format_bytes(kAssumedCudaOverhead));
 }
 
 }  // namespace
 
-int64_t tensor_limit_on(const fit::Gpu& gpu, const RunConfig& config) {
-  const int64_t process =
-      config.memory_limit > 0 ? std::min(config.memory_limit, gpu.memory) : gpu.memory;
-  return process - kAssumedCudaOverhead;
+fit::DeviceRates rates_on(const fit::Gpu& gpu) {
+  return {.flops_per_second = gpu.flops_per_second * kAssumedShare,
+          .memory_bandwidth = gpu.memory_bandwidth,
+          .transfer_bandwidth = gpu.transfer_bandwidth};
 }
 
 PlanReport make_plan_report(const ReportRequest& request) {
-  const RunConfig& config = request.plan.config;
   fit::StepPeaks wanted(step_shape(request.plan));
   const StepPlan plan = plan_step(request.plan, wanted);
   fit::StepPeaks& here = wanted.streaming(plan.model.num_streamed);  // as it is loaded
@@ -302,22 +258,16 @@ PlanReport make_plan_report(const ReportRequest& request) {
   standing_for_cuda.model.stands_for = c10::kCUDA;
   fit::StepPeaks on_cuda(std::move(standing_for_cuda));
   const bool is_cuda = request.plan.device == c10::kCUDA;
-  const int64_t weight_bytes =
-      fit::resident_memory(wanted.shape())
-          .live_by_component[static_cast<size_t>(memory::Component::kBaseWeights)];
+  const RunLoad load = load_of(request.plan);
   PlanReport report{.device = request.device,
                     .limit = request.plan.memory_limit,
-                    .flops_per_second = request.flops_per_second,
+                    .total_steps = load.steps,
+                    .tokens = load.counts.tokens,
                     .times = request.times};
-  const int64_t in_epoch = data::steps_in_epoch(request.plan.examples, loader_options(config));
-  report.total_steps = total_steps(config, in_epoch);
-  const auto steps = static_cast<double>(report.total_steps);
-  const RunWork work(request.plan, steps / static_cast<double>(in_epoch),
-                     steps * static_cast<double>(config.gradient_accumulation_steps), weight_bytes);
-  report.tokens = work.tokens();
   add_phases(request, here.shape(), plan, report);
-  report.rungs = planned_rungs(request, {here, is_cuda ? here : on_cuda}, plan, work);
-  report.gpus = planned_gpus(request, work);
+  report.rungs = planned_rungs(request, {here, is_cuda ? here : on_cuda}, plan,
+                               work_of(load, request.plan, plan.model));
+  report.gpus = planned_gpus(request, load);
   return report;
 }
 
@@ -330,7 +280,7 @@ Json plan_json(const PlanReport& report) {
                      {"same_numbers", true},
                      {"chosen", rung.is_chosen},
                      {"fits", rung.fits},
-                     {"fits_24_gb", rung.fits_24_gb ? Json(*rung.fits_24_gb) : Json()}});
+                     {"fits_24_gb", rung.fits_24_gb}});
   }
   Json gpus = Json::array();
   for (const PlannedGpu& gpu : report.gpus) {
@@ -353,6 +303,7 @@ Json plan_json(const PlanReport& report) {
           {"peak", report.peak},
           {"phases", phases},
           {"components", report.components},
+          {"host_peak", report.host_peak},
           {"rungs", rungs},
           {"gpus", gpus},
           {"steps", report.total_steps},

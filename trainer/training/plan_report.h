@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "fit/gpu_table.h"
+#include "fit/step_time.h"
 #include "training/run_plan.h"
 
 namespace rung::training {
@@ -19,7 +20,7 @@ struct PlannedRung {
   int64_t peak = 0;  // bytes
   std::optional<double> tokens_per_second;
   bool fits = false;
-  std::optional<bool> fits_24_gb;  // a card of 24 GB, 23 GiB for the process; none in fp32
+  bool fits_24_gb = false;  // a card of 24 GB, 23 GiB for the process
   bool is_chosen = false;
 };
 
@@ -41,24 +42,24 @@ struct PlanReport {
   int64_t peak = 0;                           // bytes, of all phases
   std::map<std::string, int64_t> phases;      // bytes: load, train, eval, save, resume
   std::map<std::string, int64_t> components;  // bytes at the peak of a training step
+  int64_t host_peak = 0;                      // bytes of host memory in a training step
   int64_t total_steps = 0;
   double tokens = 0.0;  // that the run takes
   std::vector<PlannedRung> rungs;
   std::vector<PlannedGpu> gpus;
-  std::optional<double> flops_per_second;  // of training steps on this device
-  std::string times;                       // where that is from, or how to find it: a line
+  std::string times;  // where those per second are from, or how to get them: a line
 };
 
 struct ReportRequest {
   PlanRequest plan;
-  std::string device;                      // name
-  std::vector<fit::Gpu> gpus;              // to be compared; may be empty
-  std::optional<double> flops_per_second;  // of training steps on this device
-  std::string times;                       // where that is from, or how to find it: a line
+  std::string device;                     // name
+  std::vector<fit::Gpu> gpus;             // to be compared; may be empty
+  std::optional<fit::DeviceRates> rates;  // of this device; none: no times
+  std::string times;                      // where the rates are from, or how to get them: a line
 };
 
-// Bytes for tensors on a GPU of the table, under the configuration's memory_limit.
-int64_t tensor_limit_on(const fit::Gpu& gpu, const RunConfig& config);
+// A GPU's own figures, with a share of the rated products.
+fit::DeviceRates rates_on(const fit::Gpu& gpu);
 
 // Runs steps on shapes only. Where the run does not fit `fits` says so, and `advice` what would
 // help.
@@ -67,9 +68,6 @@ PlanReport make_plan_report(const ReportRequest& request);
 // The share of a GPU's rated products that training steps are taken to reach where nothing was
 // measured.
 inline constexpr double kAssumedShare = 0.45;
-
-// Bytes of the CUDA context and the libraries' workspaces on a GPU that is not here.
-inline constexpr int64_t kAssumedCudaOverhead = int64_t{768} << 20;
 
 Json plan_json(const PlanReport& report);
 std::string plan_text(const PlanReport& report);

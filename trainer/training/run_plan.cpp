@@ -37,6 +37,20 @@ std::string last_rung(const StepPlan& plan) {
   return more.empty() ? blocks : blocks + ", " + more;
 }
 
+bool fits_on_host(const PlanRequest& request, const fit::Choice& choice) {
+  return request.host_limit == 0 || choice.host_peak <= request.host_limit;
+}
+
+[[noreturn]] void refuse_on_host(const PlanRequest& request, int64_t host_peak) {
+  throw Error(
+      ExitCode::kDoesNotFit,
+      {.what = "what a training step keeps in host memory does not fit",
+       .got = format_bytes(host_peak),
+       .expected = fmt::format("at most {}", format_bytes(request.host_limit)),
+       .hint = "do without activation_offloading, embedding_offloading or layer_offloading, "
+               "or free host memory"});
+}
+
 [[noreturn]] void refuse(const PlanRequest& request, const StepPlan& plan) {
   throw does_not_fit(
       request.config,
@@ -44,6 +58,12 @@ std::string last_rung(const StepPlan& plan) {
        .peak = plan.choice.peak,
        .limit = request.memory_limit,
        .hint = memory_advice(request)});
+}
+
+std::map<std::string, int64_t> components_of(const PlanRequest& request, const StepPlan& plan) {
+  fit::StepShape shape = step_shape(request);
+  shape.model = plan.model;
+  return memory::by_name(fit::step_memory(fit::with_settings(shape, plan.choice.settings)).at_peak);
 }
 
 }  // namespace
@@ -119,8 +139,12 @@ step::StepOptions step_options(const RunConfig& config, const fit::StepSettings&
 }
 
 fit::StepShape step_shape(const PlanRequest& request) {
+  model::ModelOptions options = model_options(request.config, request.model, request.device);
+  if (request.config.deterministic) {
+    options.deterministic_multiprocessors = request.num_multiprocessors;
+  }
   return {.config = request.model,
-          .model = model_options(request.config, request.model, request.device),
+          .model = options,
           .adapter = request.adapter,
           .optimizer = optimizer_options(request.config),
           .batch = largest_step(request.config, request.examples),
@@ -140,15 +164,19 @@ StepPlan plan_step(const PlanRequest& request, fit::StepPeaks& peaks) {
                 .bounds = ladder_bounds(request.config, peaks.shape())};
   if (request.config.layer_offloading) {
     plan.model.num_streamed = num_blocks;
-    plan.choice = fit::choose_rung(peaks.streaming(num_blocks), start, plan.bounds, limit);
+    plan.choice = fit::choose_settings(peaks.streaming(num_blocks), start, plan.bounds, limit);
     if (plan.choice.fits) {
       fit::StepSettings least = plan.choice.settings;
       least.memory.num_recomputed = plan.bounds.most_recomputed;
       plan.model.num_streamed = fit::choose_num_streamed(peaks, num_blocks, least, limit);
     }
   }
-  plan.choice =
-      fit::choose_rung(peaks.streaming(plan.model.num_streamed), start, plan.bounds, limit);
+  fit::StepPeaks& loaded = peaks.streaming(plan.model.num_streamed);
+  plan.choice = fit::choose_settings(loaded, start, plan.bounds, limit);
+  if (!fits_on_host(request, plan.choice)) {
+    plan.bounds.has_own_memory = false;  // the ladder must do without the host's
+    plan.choice = fit::choose_settings(loaded, start, plan.bounds, limit);
+  }
   return plan;
 }
 
@@ -157,7 +185,19 @@ fit::Choice choose_from(const PlanRequest& request, const RunPlan& plan,
   fit::StepShape shape = step_shape(request);
   shape.model = plan.model;
   fit::StepPeaks peaks(std::move(shape));
-  return fit::choose_rung(peaks, start, plan.bounds, request.memory_limit);
+  return fit::choose_settings(peaks, start, plan.bounds, request.memory_limit);
+}
+
+std::optional<std::string> deterministic_note(const PlanRequest& request, const RunPlan& plan) {
+  if (plan.model.deterministic_multiprocessors == 0) return std::nullopt;
+  fit::StepShape any_order = step_shape(request);
+  any_order.model = plan.model;
+  any_order.model.deterministic_multiprocessors = 0;
+  const int64_t more = plan.train_peak - fit::peak_with(any_order, plan.settings);
+  return fmt::format(
+      "deterministic: attention's backward pass adds up in a fixed order, which is "
+      "slower and takes {} more",
+      format_bytes(more));
 }
 
 RunPlan plan_run(const PlanRequest& request) {
@@ -171,10 +211,13 @@ RunPlan plan_run(const PlanRequest& request) {
                    .total_steps = plan.total_steps};
   const StepPlan step = plan_step(request);
   if (!step.choice.fits) refuse(request, step);
+  if (!fits_on_host(request, step.choice)) refuse_on_host(request, step.choice.host_peak);
   plan.model = step.model;
   plan.settings = step.choice.settings;
   plan.bounds = step.bounds;
   plan.train_peak = step.choice.peak;
+  plan.host_peak = step.choice.host_peak;
+  plan.by_component = components_of(request, step);
   plan.evaluation = plan_evaluation({.config = config,
                                      .model = request.model,
                                      .options = plan.model,

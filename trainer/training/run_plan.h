@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "base/run_config.h"
@@ -25,6 +26,8 @@ struct PlanRequest {
   data::ExampleSizes validation;       // may be empty
   int64_t memory_limit = 0;            // bytes, for tensors
   c10::DeviceType device = c10::kCPU;  // the kind that is planned for
+  int64_t num_multiprocessors = 0;     // of a GPU
+  int64_t host_limit = 0;              // bytes of host memory beside a GPU; 0: not known
 };
 
 // How a step is to be taken.
@@ -42,6 +45,9 @@ struct RunPlan {
   fit::StepSettings settings;  // of the first step
   fit::LadderBounds bounds;    // of the largest
   int64_t train_peak = 0;      // bytes of tensors in the largest step
+  int64_t host_peak = 0;       // bytes of host memory in it
+  // Bytes of tensors at its peak.
+  std::map<std::string, int64_t> by_component;
   EvaluationPlan evaluation;
 
   fit::LadderBounds bounds_for(const data::StepBatch& batch) const;
@@ -80,6 +86,9 @@ StepPlan plan_step(const PlanRequest& request, fit::StepPeaks& peaks);
 // The rung for that step of a model that is loaded as `plan` has it, from `start` on.
 fit::Choice choose_from(const PlanRequest& request, const RunPlan& plan,
                         const fit::StepSettings& start);
+
+// What `deterministic` costs in memory on a GPU, where it is asked for there.
+std::optional<std::string> deterministic_note(const PlanRequest& request, const RunPlan& plan);
 
 // Throws Error kDoesNotFit, with what would help (training/does_not_fit.h), where a step or an
 // evaluation does not fit into memory_limit; nothing of the size of the weights is loaded before.

@@ -86,16 +86,6 @@ c10::ScalarType scalar_type(ComputeDtype dtype) {
   TORCH_INTERNAL_ASSERT(false);
 }
 
-// What ATen's flash attention takes.
-void check_flash_attention(c10::ScalarType compute, int64_t head_dim) {
-  if (compute == c10::kFloat) {
-    refuse("compute_dtype fp32 is not supported on CUDA yet", "set bf16, or device: cpu");
-  }
-  if (head_dim % 8 == 0) return;
-  refuse(fmt::format("heads of {} features are not supported on CUDA yet", head_dim),
-         "set device: cpu");
-}
-
 }  // namespace
 
 BaseModel open_base_model(const RunConfig& config) {
@@ -142,7 +132,6 @@ model::ModelOptions model_options(const RunConfig& config, const format::ModelCo
            "remove embedding_offloading");
   }
   const c10::ScalarType compute = scalar_type(config.compute_dtype);
-  if (device == c10::kCUDA) check_flash_attention(compute, model.head_dim);
   return {.compute = compute,
           .base = base_format(config, model),
           .max_positions = config.sequence_len,

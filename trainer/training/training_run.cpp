@@ -13,15 +13,13 @@
 #include "job/stop_signal.h"
 #include "training/evaluation.h"
 #include "training/largest_batch.h"
+#include "training/metrics_rows.h"
+#include "training/not_finite.h"
 #include "training/output_folder.h"
 #include "training/run_summary.h"
 
 namespace rung::training {
-namespace {
-
 namespace fs = std::filesystem;
-
-}  // namespace
 
 TrainingRun::TrainingRun(const RunConfig& config, const StartingPoint& start,
                          const Machine& machine, const RunReport& report)
@@ -31,7 +29,7 @@ TrainingRun::TrainingRun(const RunConfig& config, const StartingPoint& start,
       record_(report.record),
       log_(report.log),
       base_(open_base_model(config)),
-      data_(load_data(config, base_)),
+      data_(load_data(config, base_, &log_)),
       adapter_plan_(plan_adapter(config, base_.folder.config())),
       plan_(plan_run(plan_request())),
       inputs_(start.inputs ? *start.inputs : hash_inputs(config)),
@@ -48,6 +46,8 @@ TrainingRun::TrainingRun(const RunConfig& config, const StartingPoint& start,
   take_over(start);
   metrics_.emplace(config.output_dir / "metrics.jsonl");
   say_plan();
+  metrics_->write(row_of(StartRow{
+      .machine = machine_, .plan = plan_, .settings = settings_, .first_step = state_.step}));
 }
 
 PlanRequest TrainingRun::plan_request() const {
@@ -57,7 +57,9 @@ PlanRequest TrainingRun::plan_request() const {
           .examples = data_.train.examples,
           .validation = data_.validation.examples,
           .memory_limit = machine_.tensor_limit(),
-          .device = machine_.device.torch_device().type()};
+          .device = machine_.device.torch_device().type(),
+          .num_multiprocessors = machine_.device.num_multiprocessors(),
+          .host_limit = machine_.host_limit()};
 }
 
 model::Transformer TrainingRun::load_model(const RunConfig& config, const BaseModel& base,
@@ -78,6 +80,7 @@ void TrainingRun::say_notes() const {
   std::vector<std::string> notes = base_.tokenizer.notes();
   if (const auto note = context_note(config_, base_.folder.config())) notes.push_back(*note);
   if (const auto note = offloading_note(config_)) notes.push_back(*note);
+  if (const auto note = deterministic_note(plan_request(), plan_)) notes.push_back(*note);
   for (const std::string& note : notes) {
     fmt::print(log_, "note: {}\n", escape_for_terminal(note));
   }
@@ -113,6 +116,10 @@ void TrainingRun::restore(const fs::path& checkpoint) {
                 {.what = is_scaled ? "a checkpoint of an fp16 run has no loss scale"
                                    : "a checkpoint has a loss scale, but its run is not in fp16",
                  .where = checkpoint.string()});
+  }
+  if (has_diverged()) {  // the same command again would pass over what was wrong
+    saved_ = {.step = state_.step, .evaluated_step = state_.evaluated_step};
+    throw diverged();
   }
   loader_.seek(state_.loader);
   saved_ = {.step = state_.step, .evaluated_step = state_.evaluated_step};
@@ -163,13 +170,15 @@ ExitCode TrainingRun::run() {
 // Loud, and written down: whoever looks at the run later has to see why it took longer.
 void TrainingRun::note_out_of_memory(const OutOfMemory& event) {
   const std::string text =
-      fmt::format("out of memory in {}: {}; {}", event.during, event.reason,
+      fmt::format("out of memory in {}: {}; {}", event.what.during, event.reason,
                   event.is_again ? "once more as it was" : "on with " + event.to);
   if (progress_) {
     progress_->message(text);
   } else {
     fmt::print(log_, "{}\n", text);
   }
+  if (metrics_) metrics_->write(row_of(event, state_.step));
+  peaks_.again();  // the rows have the peak of the attempt that succeeds
   ++record_.oom_recoveries;
   if (event.is_again) return;
   record_.rung_changes.push_back(
@@ -184,10 +193,14 @@ void TrainingRun::probe() {
   peaks_.enter("probe");
   fmt::print(log_, "probe     the largest batches, once before the first step\n");
   const data::StepBatch largest = largest_step(config_, data_.train.examples);
-  with_recovery("the largest micro-batch", largest,
-                [&](const data::StepBatch& batch, const step::StepOptions& options) {
-                  return step::compute_gradients(model_, batch, state_.step, options);
-                });
+  const auto longest =
+      std::ranges::max_element(data_.train.examples, {}, &data::Example::num_tokens);
+  with_recovery(
+      {.during = fmt::format("the largest micro-batch, which has {} in it", longest->source),
+       .longest = &*longest},
+      largest, [&](const data::StepBatch& batch, const step::StepOptions& options) {
+        return step::compute_gradients(model_, batch, state_.step, options);
+      });
   if (!data_.validation.examples.empty()) {
     evaluation_loss(
         model_, largest_evaluation_batch(data_.validation.examples, plan_.evaluation.batch_size),
@@ -199,11 +212,11 @@ void TrainingRun::probe() {
 // Calls take(batch, options) with the settings that are in force, and again with others where
 // memory runs out.
 template <typename Take>
-step::StepResult TrainingRun::with_recovery(const std::string& during, const data::StepBatch& batch,
+step::StepResult TrainingRun::with_recovery(const Attempted& what, const data::StepBatch& batch,
                                             const Take& take) {
   const fit::StepSettings before = settings_;
   const step::StepResult result = recovery_.run(
-      during, plan_.bounds_for(batch), settings_, [&](const fit::StepSettings& settings) {
+      what, plan_.bounds_for(batch), settings_, [&](const fit::StepSettings& settings) {
         step::StepOptions options = step_options(config_, settings);
         options.should_stop = &job::StopSignal::requested;
         if (state_.loss_scale) options.loss_scale = &*state_.loss_scale;
@@ -215,12 +228,13 @@ step::StepResult TrainingRun::with_recovery(const std::string& during, const dat
 
 // Takes one step, or none where a stop is requested meanwhile.
 void TrainingRun::take_step() {
+  peaks_.enter("train");  // the row has this step's peak
   const Stopwatch stopwatch;
   const data::LoaderState before = loader_.state();
   const data::StepBatch batch = loader_.next();
   const double rate = step::learning_rate(plan_.schedule, state_.step);
   const step::StepResult result =
-      with_recovery(text_of(batch, state_.step + 1), batch,
+      with_recovery(attempted_step(batch, state_.step + 1, data_.train.examples), batch,
                     [&](const data::StepBatch& split, const step::StepOptions& options) {
                       return step::run_step(model_, optimizer_, split,
                                             {.index = state_.step, .learning_rate = rate}, options);
@@ -236,59 +250,88 @@ void TrainingRun::take_step() {
   state_.tokens_total += batch.num_tokens();
   state_.elapsed_seconds += seconds;
   session_seconds_ += seconds;
-  write_step(result, batch, rate, seconds);
-  count_skipped(result);
+  Json row = row_of_step(result, batch, {.learning_rate = rate, .seconds = seconds});
+  show_progress(row);
+  // Behind the row's figures: the search for the culprits takes memory of its own.
+  if (result.outcome == step::StepOutcome::kNotFinite) {
+    row["not_finite"] = note_skipped(result, batch);
+  } else {
+    state_.skipped_in_a_row = 0;
+  }
+  metrics_->write(row);
   record_progress();
   check_divergence();
 }
 
-void TrainingRun::count_skipped(const step::StepResult& result) {
-  if (result.outcome != step::StepOutcome::kNotFinite) {
-    state_.skipped_in_a_row = 0;
-    return;
-  }
+Json TrainingRun::row_of_step(const step::StepResult& result, const data::StepBatch& batch,
+                              const StepPace& pace) const {
+  const data::StepBatch taken =
+      settings_.split == 1 ? batch : data::split_step(batch, settings_.split);
+  return row_of(StepRow{
+      .result = result,
+      .batch = taken,
+      .examples = data_.train.examples,
+      .device = machine_.device,
+      .step = state_.step,
+      .epoch = epoch(),
+      .learning_rate = pace.learning_rate,
+      .seconds = pace.seconds,
+      .tokens_total = state_.tokens_total,
+      .elapsed_seconds = state_.elapsed_seconds,
+      .loss_scale = state_.loss_scale ? std::optional(state_.loss_scale->value()) : std::nullopt});
+}
+
+// Counts a skipped step and says whose fault it was; returns the sources of these examples.
+std::vector<std::string> TrainingRun::note_skipped(const step::StepResult& result,
+                                                   const data::StepBatch& batch) {
   ++state_.skipped_steps;
   ++state_.skipped_in_a_row;
-  progress_->message(
-      fmt::format("step {} skipped: its loss or gradient is not finite", state_.step));
+  const std::vector<data::Example>& examples = data_.train.examples;
+  step::StepOptions options = step_options(config_, settings_);
+  options.should_stop = &job::StopSignal::requested;
+  const std::vector<int64_t> documents =
+      find_not_finite(model_, data::split_step(batch, settings_.split), state_.step - 1, options);
+  progress_->message(skipped_text(state_.step, result, documents, batch, examples));
+  std::vector<std::string> sources;
+  for (const int64_t i : documents) sources.push_back(examples[static_cast<size_t>(i)].source);
+  return sources;
 }
 
-void TrainingRun::check_divergence() const {
-  if (state_.skipped_in_a_row < std::max<int64_t>(1, config_.max_skipped_steps)) return;
-  throw Error(ExitCode::kDiverged,
-              {.what = fmt::format("{} in a row had a loss or gradient that is not finite",
-                                   format_counted(state_.skipped_in_a_row, "step")),
-               .hint = "lower learning_rate, and look at the data with `rung data`"});
+bool TrainingRun::has_diverged() const {
+  return state_.skipped_in_a_row >= std::max<int64_t>(1, config_.max_skipped_steps);
 }
 
-void TrainingRun::write_step(const step::StepResult& result, const data::StepBatch& batch,
-                             double learning_rate, double seconds) {
-  const memory::Device& device = machine_.device;
-  const memory::Usage usage = device.counter().usage();
-  const int64_t tokens = batch.num_tokens();
-  Json row{{"kind", "train"},
-           {"step", state_.step},
-           {"epoch", epoch()},
-           {"loss", result.loss},
-           {"grad_norm", result.grad_norm},
-           {"learning_rate", learning_rate},
-           {"tokens", tokens},
-           {"supervised_tokens", batch.num_supervised()},
-           {"seconds", seconds},
-           {"tokens_per_second", static_cast<double>(tokens) / seconds},
-           {"tokens_total", state_.tokens_total},
-           {"elapsed_seconds", state_.elapsed_seconds},
-           {"memory_peak", usage.peak},
-           {"memory_live", usage.live},
-           {"memory_reserved", device.reserved()},
-           {"memory_other", device.other()}};
-  if (state_.loss_scale) row["loss_scale"] = state_.loss_scale->value();
-  metrics_->write(row);
+// The adapter is as the last finite step left it, and worth keeping.
+void TrainingRun::check_divergence() {
+  if (!has_diverged()) return;
+  if (state_.step != saved_.step) {
+    try {
+      save();
+    } catch (const std::exception& error) {  // what is to be told is the divergence
+      progress_->message(fmt::format("the last checkpoint cannot be saved: {}", error.what()));
+    }
+  }
+  throw diverged();
+}
+
+Error TrainingRun::diverged() const {
+  const std::string checkpoint =
+      saved_.step == state_.step
+          ? fmt::format("; the adapter as it was before them is in {}, for lora_model_dir",
+                        checkpoint_dir(config_.output_dir, state_.step).string())
+          : "";
+  return Error(ExitCode::kDiverged,
+               {.what = fmt::format("{} in a row had a loss or gradient that is not finite",
+                                    format_counted(state_.skipped_in_a_row, "step")),
+                .hint = "lower learning_rate, and look at the data with `rung data`" + checkpoint});
+}
+
+void TrainingRun::show_progress(const Json& row) {
   progress_->update({.step = state_.step,
-                     .epoch = epoch(),
-                     .loss = result.loss,
-                     .tokens_per_second = static_cast<double>(tokens) / seconds,
-                     .peak_memory = usage.peak,
+                     .epoch = row.at("epoch"),
+                     .loss = row.at("loss"),
+                     .tokens_per_second = row.at("tokens_per_second"),
+                     .peak_memory = row.at("memory_peak"),
                      .elapsed_seconds = session_seconds_});
 }
 
@@ -305,15 +348,11 @@ void TrainingRun::evaluate_validation() {
                                       .recovery = &recovery_,
                                       .should_stop = &job::StopSignal::requested},
                                      evaluation_settings_);
+  const int64_t peak = machine_.device.counter().usage().peak;
   peaks_.enter("train");
   if (!result.complete) return;
   state_.evaluated_step = state_.step;
-  metrics_->write({{"kind", "eval"},
-                   {"step", state_.step},
-                   {"loss", result.loss},
-                   {"perplexity", result.perplexity},
-                   {"tokens", result.tokens},
-                   {"seconds", result.seconds}});
+  metrics_->write(row_of(result, state_.step, peak));
   progress_->message(fmt::format("step {}: validation loss {:.4f}, perplexity {:.3f}", state_.step,
                                  result.loss, result.perplexity));
 }
@@ -322,7 +361,8 @@ void TrainingRun::save() {
   peaks_.enter("save");
   state_.loader = loader_.state();
   fit::StepSettings nothing_to_change;
-  recovery_.run("saving a checkpoint", {}, nothing_to_change, [&](const fit::StepSettings&) {
+  const Attempted what{.during = "saving a checkpoint", .settings = SettingsOf::kSave};
+  recovery_.run(what, {}, nothing_to_change, [&](const fit::StepSettings&) {
     save_checkpoint(config_.output_dir,
                     {.adapter = model_.adapter(),
                      .adapter_config = adapter_plan_.config,

@@ -50,15 +50,23 @@ class TrainingRun {
 
   void probe();
   template <typename Take>
-  step::StepResult with_recovery(const std::string& during, const data::StepBatch& batch,
+  step::StepResult with_recovery(const Attempted& what, const data::StepBatch& batch,
                                  const Take& take);
   void take_step();
   PlanRequest plan_request() const;
   void note_out_of_memory(const OutOfMemory& event);
-  void count_skipped(const step::StepResult& result);
-  void check_divergence() const;
-  void write_step(const step::StepResult& result, const data::StepBatch& batch,
-                  double learning_rate, double seconds);
+  struct StepPace {
+    double learning_rate;
+    double seconds;
+  };
+  Json row_of_step(const step::StepResult& result, const data::StepBatch& batch,
+                   const StepPace& pace) const;
+  std::vector<std::string> note_skipped(const step::StepResult& result,
+                                        const data::StepBatch& batch);
+  bool has_diverged() const;
+  Error diverged() const;
+  void check_divergence();
+  void show_progress(const Json& row);
   bool evaluation_is_due() const;
   void evaluate_validation();
   void save();

@@ -1,0 +1,115 @@
+#include "fit/step_time.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace rung::fit {
+namespace {
+
+constexpr double kDenseBytes = 2.0;                   // a weight, read
+constexpr double kQuantizedBytes = 0.56 + 2.0 + 2.0;  // 4 bits and a scale; 16 out and in again
+constexpr double kStoredBytes = 0.56;
+constexpr double kSharedMemory = 0.05;  // of a copy's time, which slows what runs beside it
+
+// Frozen weights of a block's linears.
+struct BlockWeights {
+  double all = 0.0;
+  double mlp = 0.0;
+};
+
+BlockWeights weights_of(const format::ModelConfig& model) {
+  const auto hidden = static_cast<double>(model.hidden_size);
+  const auto queries = static_cast<double>(model.num_heads * model.head_dim);
+  const auto keys = static_cast<double>(model.num_kv_heads * model.head_dim);
+  const double mlp = 3.0 * hidden * static_cast<double>(model.intermediate_size);
+  return {.all = 2.0 * hidden * (queries + keys) + mlp, .mlp = mlp};
+}
+
+class Cost {
+ public:
+  Cost(const Work& work, const StepSettings& settings)
+      : work_(work),
+        memory_(settings.memory),
+        weights_(weights_of(work.config)),
+        parts_(work.micro_batches * static_cast<double>(settings.split)),
+        blocks_(static_cast<double>(work.config.num_layers)),
+        recomputed_(static_cast<double>(memory_.num_recomputed)) {}
+
+  double flops() const {
+    return step_flops(work_.config, work_.adapter, work_.counts, memory_.num_recomputed).total();
+  }
+
+  double memory_bytes() const { return weight_bytes() + tile_bytes() + head_bytes(); }
+
+  // Both ways.
+  double copied_bytes() const {
+    double bytes =
+        2.0 * parts_ * static_cast<double>(work_.model.num_streamed) * weights_.all * kStoredBytes;
+    if (memory_.checkpoints == model::Checkpoints::kOnHost) {
+      bytes += 2.0 * recomputed_ * work_.counts.tokens * hidden() * kDenseBytes;
+    }
+    return bytes;
+  }
+
+ private:
+  bool is_quantized() const { return work_.model.base != model::BaseFormat::kDense; }
+  double hidden() const { return static_cast<double>(work_.config.hidden_size); }
+
+  double weight_bytes() const {
+    const double a_pass = weights_.all * (is_quantized() ? kQuantizedBytes : kDenseBytes);
+    // Shared, the backward pass only reads what recomputation has dequantised.
+    const bool is_shared = memory_.dequantisation == model::Dequantisation::kOnceABlock;
+    const double again = is_shared ? weights_.all * kDenseBytes : a_pass;
+    return parts_ * (2.0 * blocks_ * a_pass + recomputed_ * again);
+  }
+
+  // Of the MLP's weights, for tiles beyond the first.
+  double tile_bytes() const {
+    if (memory_.mlp_tile == 0) return 0.0;
+    const double tiles = std::max(
+        1.0, std::ceil(work_.counts.tokens / parts_ / static_cast<double>(memory_.mlp_tile)));
+    return parts_ * recomputed_ * (tiles - 1.0) * 2.0 * weights_.mlp * kDenseBytes;
+  }
+
+  double head_bytes() const {
+    const auto vocab = static_cast<double>(work_.config.vocab_size);
+    const double logits = work_.counts.supervised / parts_ * vocab * kDenseBytes;
+    const double chunks =
+        std::max(1.0, std::ceil(logits / static_cast<double>(memory_.head_chunk_bytes)));
+    return parts_ * chunks * 2.0 * hidden() * vocab * kDenseBytes;
+  }
+
+  const Work& work_;
+  const model::MemorySettings& memory_;
+  BlockWeights weights_;
+  double parts_;  // of all micro-batches
+  double blocks_;
+  double recomputed_;
+};
+
+}  // namespace
+
+DeviceRates assumed_rates(c10::DeviceType device) {
+  if (device == c10::kCUDA) {
+    return {.flops_per_second = 140e12, .memory_bandwidth = 1.5e12, .transfer_bandwidth = 25e9};
+  }
+  return {.flops_per_second = 200e9, .memory_bandwidth = 30e9, .transfer_bandwidth = 10e9};
+}
+
+Work work_of(const StepShape& shape) {
+  return {.config = shape.config,
+          .adapter = shape.adapter,
+          .model = shape.model,
+          .counts = counts_of(shape.batch),
+          .micro_batches = static_cast<double>(shape.batch.micro_batches.size())};
+}
+
+double seconds_of(const Work& work, const StepSettings& settings, const DeviceRates& rates) {
+  const Cost cost(work, settings);
+  const double computing =
+      cost.flops() / rates.flops_per_second + cost.memory_bytes() / rates.memory_bandwidth;
+  const double copying = cost.copied_bytes() / rates.transfer_bandwidth;
+  return std::max(computing, copying) + kSharedMemory * copying;
+}
+
+}  // namespace rung::fit

@@ -1,0 +1,17 @@
+// What a GPU of the table leaves to the tensors of a run.
+#pragma once
+
+#include <cstdint>
+
+#include "base/run_config.h"
+#include "fit/gpu_table.h"
+
+namespace rung::training {
+
+// Bytes of the CUDA context and the libraries' workspaces on a GPU that is not here.
+inline constexpr int64_t kAssumedCudaOverhead = int64_t{768} << 20;
+
+// Bytes for tensors, under the configuration's memory_limit.
+int64_t tensor_limit_on(const fit::Gpu& gpu, const RunConfig& config);
+
+}  // namespace rung::training
