@@ -2,10 +2,9 @@
 //
 //   products    step_flops() at the device's rate
 //   weights     every pass over a block's frozen weights reads them, dequantised first (4.5 bits
-//               read, 16 written, 16 read) or dense (16 read). A part of a micro-batch has a
-//               forward and a backward pass; a recomputed block one more, whose dequantised weights
-//               the backward pass shares where they are kept. Tiles of an MLP read its weights for
-//               each tile.
+//               read, 16 written, 16 read) or dense. A part of a micro-batch has a forward and a
+//               backward pass; a recomputed block one more, whose dequantised weights the backward
+//               pass shares where they are kept. In tiles an MLP has these three passes each tile.
 //   head        two passes over the head's weights for every chunk of logits
 //   copies      inputs to the host and back, streamed blocks twice a part; beside the rest, so only
 //               what takes longer than that counts, and a twentieth of it for sharing the memory
