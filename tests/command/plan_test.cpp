@@ -222,6 +222,27 @@ TEST(PlanProgram, NeedsNoWeights) {
   expect_failure(run_program(dir, {"train", "run.yaml"}), 3, "the model folder has no weights");
 }
 
+TEST(PlanProgram, TakesTimesFromTheBenchOfThisMachine) {
+  const ProgramFolder dir;
+  const Json before = plan_json(dir, {});
+  EXPECT_EQ(before.at("times"), "none; measure them here with `rung bench CONFIG`");
+  EXPECT_EQ(chosen(before).at("tokens_per_second"), Json());
+  const ProgramResult bench = run_program(dir, {"bench", "run.yaml", "--steps", "1", "--json"});
+  ASSERT_EQ(bench.code, 0) << bench.err;
+  const Json figure = Json::parse(bench.out).at("figures")[0];
+
+  const Json after = plan_json(dir, {});
+  EXPECT_TRUE(after.at("times").get<std::string>().starts_with("from rung bench of 20")) << after;
+  dir.write("bench.json", bench.out);
+  const Json named = plan_json(dir, {"--bench", "bench.json"});
+  EXPECT_EQ(named.at("times"), "from bench.json");
+  EXPECT_GT(chosen(after).at("tokens_per_second"), 0.0);
+  EXPECT_EQ(after.at("rungs"), named.at("rungs"));
+  // Of other arithmetic nothing is known.
+  EXPECT_EQ(chosen(plan_json(dir, {"--set", "compute_dtype=bf16"})).at("tokens_per_second"),
+            Json());
+}
+
 TEST(PlanProgram, LeavesNothingBehind) {
   const ProgramFolder dir;
   plan(dir, {});

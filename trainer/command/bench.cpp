@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "command/command_line.h"
 #include "format/shape_file.h"
+#include "training/bench_cache.h"
 #include "training/bench_report.h"
 
 namespace rung::command {
@@ -91,6 +92,7 @@ int run_bench(int argc, char** argv) {
   const auto parsed = parse_arguments(parser, argc, argv);
   if (!parsed) return static_cast<int>(ExitCode::kOk);
   const training::BenchResult result = training::bench(request_of(*parsed), std::cerr);
+  training::remember_bench(UserCache(training::kBenchCache), result);
   if (parsed->count("json") > 0) {
     print(training::bench_json(result).dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
   } else {

@@ -10,10 +10,12 @@
 #include <string>
 
 #include "base/config.h"
+#include "base/cores.h"
 #include "base/data_file.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "command/command_line.h"
+#include "training/bench_cache.h"
 #include "training/gpu_limit.h"
 #include "training/plan_inputs.h"
 #include "training/plan_report.h"
@@ -21,9 +23,8 @@
 namespace rung::command {
 namespace {
 
-// Of the training steps in what `rung bench --json` has printed: all that they wait for is in their
-// rate of products.
-fit::DeviceRates benched_rates(const std::filesystem::path& file, const std::string& device) {
+// What `rung bench --json` has printed on this device.
+double benched_speed(const std::filesystem::path& file, const std::string& device) {
   const Json json = read_json_file(file);
   if (json.value("device", device) != device) {
     throw Error(ExitCode::kConfig, {.what = "the bench was made on another device",
@@ -31,12 +32,7 @@ fit::DeviceRates benched_rates(const std::filesystem::path& file, const std::str
                                     .expected = device,
                                     .where = file.string()});
   }
-  if (json.contains("figures") && json["figures"].is_array() && !json["figures"].empty() &&
-      json["figures"][0].contains("tflops") && json["figures"][0]["tflops"].is_number()) {
-    const double rate = json["figures"][0]["tflops"].get<double>() * 1e12;
-    constexpr double kInfinite = std::numeric_limits<double>::infinity();
-    if (rate > 0.0) return {rate, kInfinite, kInfinite};
-  }
+  if (const std::optional<double> speed = training::speed_in(json)) return *speed;
   throw Error(ExitCode::kConfig, {.what = "there is no figure in the file",
                                   .expected = "what rung bench --json prints",
                                   .where = file.string()});
@@ -46,13 +42,13 @@ cxxopts::Options make_parser() {
   cxxopts::Options parser(
       "rung plan",
       "What a run will take, before it is started: memory by phase and component, what it would\n"
-      "take on each rung of the ladder, and on other GPUs. Loads no weights, needs no GPU.\n\n"
+      "take on each rung of the ladder, and on other GPUs. Loads no weights, needs no GPU. Data\n"
+      "that were counted before are not tokenised again.\n\n"
       "Examples:\n"
       "  rung plan configs/demo.yaml\n"
       "  rung plan configs/demo.yaml --gpu rtx-4090\n"
       "  rung plan configs/demo.yaml --all-gpus --json\n"
-      "  rung bench configs/demo.yaml --json > bench.json; rung plan configs/demo.yaml --bench "
-      "bench.json\n");
+      "  rung bench configs/demo.yaml; rung plan configs/demo.yaml      with times\n");
   parser.positional_help("CONFIG");
   parser.add_options()("config", "the YAML of the run", cxxopts::value<std::string>())(
       "gpu", "plan for a GPU of the table in place of this machine", cxxopts::value<std::string>(),
@@ -67,6 +63,25 @@ cxxopts::Options make_parser() {
   return parser;
 }
 
+bool wants_gpus(const cxxopts::ParseResult& parsed) {
+  return parsed.count("gpu") + parsed.count("all-gpus") > 0;
+}
+
+void check_combination(const cxxopts::ParseResult& parsed) {
+  if (parsed.count("gpu") > 0 && parsed.count("all-gpus") > 0) {
+    throw Error(ExitCode::kUsage, {.what = "--gpu and --all-gpus exclude each other"});
+  }
+  if (parsed.count("bench") > 0 && wants_gpus(parsed)) {
+    throw Error(ExitCode::kUsage,
+                {.what = "--bench has the speed of this machine, not of another GPU",
+                 .hint = "leave out one of the two"});
+  }
+  if (parsed.count("gpus") > 0 && !wants_gpus(parsed)) {
+    throw Error(ExitCode::kUsage, {.what = "--gpus names a table of GPUs, but none is asked for",
+                                   .hint = "add --gpu NAME or --all-gpus"});
+  }
+}
+
 std::vector<fit::Gpu> known_gpus(const cxxopts::ParseResult& parsed) {
   if (parsed.count("gpus") > 0) return fit::read_gpus(parsed["gpus"].as<std::string>());
   return fit::read_gpus(find_data_file("gpus.yaml"));
@@ -78,8 +93,8 @@ struct Place {
   c10::DeviceType type = c10::kCPU;
   int64_t limit = 0;  // bytes for tensors
   int64_t num_multiprocessors = 0;
-  int64_t host_limit = 0;  // bytes; 0: not known
-  std::optional<fit::DeviceRates> rates;
+  int64_t host_limit = 0;                // bytes; 0: not known
+  std::optional<fit::Gpu> of_the_table;  // not this machine, which can be measured
 };
 
 Place this_machine(RunConfig& config) {
@@ -97,7 +112,7 @@ Place place_on(const fit::Gpu& gpu, const RunConfig& config) {
           .type = c10::kCUDA,
           .limit = training::tensor_limit_on(gpu, config),
           .num_multiprocessors = gpu.num_multiprocessors,
-          .rates = training::rates_on(gpu)};
+          .of_the_table = gpu};
 }
 
 // With --all-gpus nothing is asked of this machine, which may have no GPU and less memory than the
@@ -110,21 +125,52 @@ RunConfig for_the_table(RunConfig config) {
 
 Place place_of(const cxxopts::ParseResult& parsed, RunConfig& config,
                const std::vector<fit::Gpu>& gpus) {
-  Place place;
   if (parsed.count("gpu") > 0) {
-    place = place_on(fit::find_gpu(gpus, parsed["gpu"].as<std::string>()), config);
+    const Place place = place_on(fit::find_gpu(gpus, parsed["gpu"].as<std::string>()), config);
     config.device = "cpu";  // what computes the plan
-  } else if (parsed.count("all-gpus") > 0) {
+    return place;
+  }
+  if (parsed.count("all-gpus") > 0) {
     RunConfig open = for_the_table(config);
-    place = this_machine(open);
+    const Place place = this_machine(open);
     config.device = open.device;
-  } else {
-    place = this_machine(config);
+    return place;
+  }
+  return this_machine(config);
+}
+
+struct Times {
+  std::optional<fit::DeviceRates> rates;
+  std::string source;  // or how to get them: a line
+};
+
+// From --bench, else from what rung bench has measured here.
+Times times_on(const Place& place, const cxxopts::ParseResult& parsed, const RunConfig& config,
+               const format::ModelConfig& model) {
+  const model::ModelOptions options = training::model_options(config, model, place.type);
+  if (place.of_the_table) {
+    return {training::rates_on(*place.of_the_table, options.compute),
+            options.compute == c10::kFloat
+                ? "none; the table has no rate of products in fp32"
+                : fmt::format("nothing measured: {:.0f} % of the rated products",
+                              100 * training::kAssumedShare)};
   }
   if (parsed.count("bench") > 0) {
-    place.rates = benched_rates(parsed["bench"].as<std::string>(), place.name);
+    const auto file = parsed["bench"].as<std::string>();
+    return {fit::rates_at(place.type, benched_speed(file, place.name)), "from " + one_line(file)};
   }
-  return place;
+  const std::optional<training::BenchedSpeed> speed = training::remembered_speed(
+      UserCache(training::kBenchCache),
+      {.device = place.name,
+       .num_threads = config.num_threads > 0 ? config.num_threads : available_cores(),
+       .model = model,
+       .base = options.base,
+       .compute = options.compute});
+  if (speed) {
+    return {fit::rates_at(place.type, speed->flops_per_second),
+            "from rung bench of " + one_line(speed->day)};
+  }
+  return {std::nullopt, "none; measure them here with `rung bench CONFIG`"};
 }
 
 }  // namespace
@@ -133,23 +179,12 @@ int run_plan(int argc, char** argv) {
   cxxopts::Options parser = make_parser();
   const auto parsed = parse_arguments(parser, argc, argv);
   if (!parsed) return static_cast<int>(ExitCode::kOk);
-  if (parsed->count("gpu") > 0 && parsed->count("all-gpus") > 0) {
-    throw Error(ExitCode::kUsage, {.what = "--gpu and --all-gpus exclude each other"});
-  }
-  const bool wants_gpus = parsed->count("gpu") + parsed->count("all-gpus") > 0;
-  if (parsed->count("bench") > 0 && wants_gpus) {
-    throw Error(ExitCode::kUsage,
-                {.what = "--bench has the speed of this machine, not of another GPU",
-                 .hint = "leave out one of the two"});
-  }
-  if (parsed->count("gpus") > 0 && !wants_gpus) {
-    throw Error(ExitCode::kUsage, {.what = "--gpus names a table of GPUs, but none is asked for",
-                                   .hint = "add --gpu NAME or --all-gpus"});
-  }
+  check_combination(*parsed);
   const LoadedConfig loaded =
       load_run_config(required(*parsed, "config", "plan"), repeated(*parsed, "set"));
   print_notes(loaded.notes);
-  const std::vector<fit::Gpu> gpus = wants_gpus ? known_gpus(*parsed) : std::vector<fit::Gpu>();
+  const std::vector<fit::Gpu> gpus =
+      wants_gpus(*parsed) ? known_gpus(*parsed) : std::vector<fit::Gpu>();
 
   RunConfig config = training::with_starting_adapter(loaded.config, loaded.explicit_keys);
   const Place place = place_of(*parsed, config, gpus);
@@ -158,6 +193,7 @@ int run_plan(int argc, char** argv) {
   const data::RunSizes sizes =
       training::load_sizes(config, model.config, UserCache(training::kSizesCache), std::cerr);
   const training::AdapterPlan adapter = training::plan_adapter(config, model.config);
+  const Times times = times_on(place, *parsed, config, model.config);
   const training::PlanReport report = training::make_plan_report(
       {.plan = {.config = config,
                 .model = model.config,
@@ -167,10 +203,11 @@ int run_plan(int argc, char** argv) {
                 .memory_limit = place.limit,
                 .device = place.type,
                 .num_multiprocessors = place.num_multiprocessors,
-                .host_limit = place.host_limit},
+                .host_limit = place.host_limit,
+                .rates = times.rates},
        .device = place.name,
        .gpus = parsed->count("all-gpus") > 0 ? gpus : std::vector<fit::Gpu>(),
-       .rates = place.rates});
+       .times = times.source});
   print(parsed->count("json") > 0 ? training::plan_json(report).dump() + "\n"
                                   : training::plan_text(report));
   const bool fits = report.gpus.empty()

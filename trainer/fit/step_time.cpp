@@ -52,9 +52,7 @@ class Cost {
 
  private:
   bool is_quantized() const { return work_.model.base != model::BaseFormat::kDense; }
-  double value_bytes() const {
-    return static_cast<double>(c10::elementSize(work_.model.compute));
-  }
+  double value_bytes() const { return static_cast<double>(c10::elementSize(work_.model.compute)); }
   double hidden() const { return static_cast<double>(work_.config.hidden_size); }
 
   // Frozen weights that are read in one pass, with what it takes to dequantise them.
@@ -103,6 +101,15 @@ DeviceRates assumed_rates(c10::DeviceType device) {
     return {.flops_per_second = 140e12, .memory_bandwidth = 1.5e12, .transfer_bandwidth = 25e9};
   }
   return {.flops_per_second = 200e9, .memory_bandwidth = 30e9, .transfer_bandwidth = 10e9};
+}
+
+DeviceRates rates_at(c10::DeviceType device, double flops_per_second) {
+  DeviceRates rates = assumed_rates(device);
+  const double faster = flops_per_second / rates.flops_per_second;
+  rates.flops_per_second = flops_per_second;
+  rates.memory_bandwidth *= faster;
+  rates.transfer_bandwidth *= faster;
+  return rates;
 }
 
 Work work_of(const StepShape& shape) {

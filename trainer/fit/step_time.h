@@ -25,13 +25,16 @@ namespace rung::fit {
 
 struct DeviceRates {
   double flops_per_second = 0.0;    // of products, as training steps reach them
-  double memory_bandwidth = 0.0;    // bytes a second; infinite: its time is in the rate of products
-  double transfer_bandwidth = 0.0;  // bytes a second to and from the host; likewise
+  double memory_bandwidth = 0.0;    // bytes a second
+  double transfer_bandwidth = 0.0;  // bytes a second to and from the host
 };
 
 // Of a device of which nothing is known but its kind: a GPU of the class of an A100, a CPU of a few
 // cores. Only relations count where settings are compared.
 DeviceRates assumed_rates(c10::DeviceType device);
+
+// The same relations at a measured rate of products.
+DeviceRates rates_at(c10::DeviceType device, double flops_per_second);
 
 // A step, or a whole run of them.
 struct Work {

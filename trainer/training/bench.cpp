@@ -102,6 +102,7 @@ BenchResult describe(const BenchSetup& setup) {
   const memory::Device& device = setup.machine.device;
   return {.config = setup.config,
           .model = setup.model_name,
+          .shape = setup.model,
           .device = device.name(),
           .num_threads = at::get_num_threads(),
           .num_blocks = setup.model.num_layers,

@@ -32,6 +32,7 @@ struct BenchMemory {
 struct BenchResult {
   RunConfig config;   // resolved, with the device it ran on
   std::string model;  // name of the shape, or of the model's folder
+  format::ModelConfig shape;
   std::string device;
   int64_t num_threads = 0;
   model::BaseFormat base = model::BaseFormat::kNf4;
