@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/config.h"
+#include "base/console.h"
 #include "base/cores.h"
 #include "base/data_file.h"
 #include "base/error.h"
