@@ -276,7 +276,8 @@ class Page {
       say("Held for tensors, cached blocks included", reserved);
     }
     say("Beside tensors in this process", other);
-    say("Of other processes on the device", neighbours);
+    const bool on_gpu = !history_.starts.empty() && !history_.starts.back().pci_bus_id.empty();
+    if (on_gpu) say("Of other processes on the GPU", neighbours);
   }
 
   void write_components() {

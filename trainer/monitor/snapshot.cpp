@@ -85,7 +85,8 @@ MemoryPicture memory_of(const RunHistory& history) {
   memory.peak = last.memory_peak;
   memory.reserved = last.memory_reserved;
   memory.other = last.memory_other;
-  memory.neighbours = last.memory_neighbours;
+  const Start* start = start_of_step(history, last.step);
+  if (start != nullptr && !start->pci_bus_id.empty()) memory.neighbours = last.memory_neighbours;
   Bytes measured = std::ranges::max(steps, {}, &Step::memory_peak).memory_peak;
   for (const Evaluation& evaluation : history.evaluations) {
     if (evaluation.step >= steps.front().step)
