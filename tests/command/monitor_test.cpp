@@ -1,10 +1,15 @@
 // `rung monitor` on folders as runs leave them, and with the NVML of tests/fake_nvml.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <pty.h>
 #include <stdlib.h>
+#include <termios.h>
+#include <utmp.h>
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -12,6 +17,7 @@
 
 #include "base/json.h"
 #include "base/publish.h"
+#include "base/stopwatch.h"
 #include "tests/command/program.h"
 
 namespace rung::command {
@@ -35,10 +41,22 @@ std::string this_host() {
 // Which libnvidia-ml.so.1 the program finds.
 class NvmlIn {
  public:
-  explicit NvmlIn(const std::string& folder) { ::setenv("LD_LIBRARY_PATH", folder.c_str(), 1); }
-  ~NvmlIn() { ::unsetenv("LD_LIBRARY_PATH"); }
+  explicit NvmlIn(const std::string& folder) {
+    if (const char* path = std::getenv("LD_LIBRARY_PATH")) before_ = path;
+    ::setenv("LD_LIBRARY_PATH", folder.c_str(), 1);
+  }
+  ~NvmlIn() {
+    if (before_) {
+      ::setenv("LD_LIBRARY_PATH", before_->c_str(), 1);
+    } else {
+      ::unsetenv("LD_LIBRARY_PATH");
+    }
+  }
   NvmlIn(const NvmlIn&) = delete;
   NvmlIn& operator=(const NvmlIn&) = delete;
+
+ private:
+  std::optional<std::string> before_;
 };
 
 // A folder with the record of a run in `out`, a row at a time.
@@ -206,6 +224,19 @@ TEST(Monitor, NamesADamagedLine) {
   dir.add_text("{\"kind\": \"train\", \n");
   dir.steps(3);
   expect_failure(monitor_once(dir), 6, "out/metrics.jsonl:2");
+}
+
+TEST(Monitor, ShowsTheSettingsOfStepsThatAreInForce) {
+  RunFolder dir;
+  dir.start();
+  dir.add({{"kind", "out_of_memory"},
+           {"step", 0},
+           {"during", "the largest micro-batch (1 document)"},
+           {"to", "2 parts"},
+           {"settings", "train"}});
+  EXPECT_EQ(monitor_json(dir)["rung"], "2 parts");
+  dir.add({{"kind", "out_of_memory"}, {"step", 0}, {"to", "smaller"}, {"settings", "eval"}});
+  EXPECT_EQ(monitor_json(dir)["rung"], "2 parts");
 }
 
 TEST(Monitor, PassesOverALineThatIsBeingWritten) {
@@ -399,6 +430,21 @@ TEST(MonitorLive, EndsOnASignal) {
   }
 }
 
+TEST(MonitorLive, OutlivesASignalThatIsIgnored) {
+  RunFolder dir;
+  const DirLock lock(dir / "out");
+  dir.start();
+  const auto before = ::signal(SIGHUP, SIG_IGN);  // as nohup does
+  Program program(dir, {"monitor", "out", "--interval", "0.1"});
+  ::signal(SIGHUP, before);
+  ASSERT_TRUE(wait_for_output(dir, "running"));
+  program.signal(SIGHUP);
+  dir.steps(3);
+  ASSERT_TRUE(wait_for_output(dir, "step 3"));
+  program.signal(SIGTERM);
+  EXPECT_EQ(program.wait().code, 0);
+}
+
 TEST(MonitorLive, TakesAnIntervalWithinReason) {
   const RunFolder dir;
   for (const char* interval : {"0", "-1", "4000"}) {
@@ -408,47 +454,89 @@ TEST(MonitorLive, TakesAnIntervalWithinReason) {
   expect_failure(run_program(dir, {"monitor", "out", "more"}), 2, "an argument too many");
 }
 
-// The program on a terminal of its own.
+// The program on a terminal of its own; `more` arguments behind those of a live view. Its standard
+// output is the terminal, or the file .out of `dir`.
 class OnTerminal {
  public:
-  OnTerminal(const TempDir& dir, unsigned short columns) {
-    winsize size = {.ws_row = 24, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0};
-    process_ = ::forkpty(&terminal_, nullptr, nullptr, &size);
+  enum class Output { kTerminal, kFile };
+  struct Options {
+    unsigned short columns = 80;
+    unsigned short rows = 24;
+    Output output = Output::kTerminal;
+    const char* more = nullptr;
+  };
+
+  OnTerminal(const TempDir& dir, const Options& options) {
+    winsize size = {
+        .ws_row = options.rows, .ws_col = options.columns, .ws_xpixel = 0, .ws_ypixel = 0};
+    if (::openpty(&terminal_, &program_end_, nullptr, nullptr, &size) != 0) return;
+    process_ = ::fork();
     if (process_ != 0) return;
+    ::login_tty(::dup(program_end_));
+    if (options.output == Output::kFile) {
+      ::dup2(::open((dir / ".out").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDOUT_FILENO);
+    }
     ::setenv("TERM", "xterm", 1);
     if (::chdir(dir.path().c_str()) != 0) ::_exit(126);
-    ::execl(RUNG_BINARY, "rung", "monitor", "out", "--interval", "0.1", nullptr);
+    ::execl(RUNG_BINARY, "rung", "monitor", "out", "--interval", "0.1", options.more, nullptr);
     ::_exit(127);
   }
   ~OnTerminal() {
     if (process_ > 0) ::kill(process_, SIGKILL);
     if (process_ > 0) ::waitpid(process_, nullptr, 0);
+    ::close(program_end_);
     ::close(terminal_);
   }
+  OnTerminal(const OnTerminal&) = delete;
+  OnTerminal& operator=(const OnTerminal&) = delete;
 
-  // Reads until `words` came; what was read so far is in seen().
+  // Reads until `words` came, for half a minute; what was read so far is in seen().
   bool wait_for(const std::string& words) {
-    char buffer[4096];
+    const Stopwatch stopwatch;
     while (seen_.find(words) == std::string::npos) {
-      const ssize_t count = ::read(terminal_, buffer, sizeof(buffer));
-      if (count <= 0) return false;
-      seen_.append(buffer, static_cast<size_t>(count));
+      if (stopwatch.seconds() > kMostSeconds) return false;
+      read_on();
     }
     return true;
   }
   void type(const std::string& keys) const {
     ASSERT_EQ(::write(terminal_, keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
   }
+  // The exit code, 128 + signal, or -1 where it does not end within half a minute.
   int wait() {
-    wait_for("never said");  // reads to the end
+    const Stopwatch stopwatch;
     int status = 0;
-    ::waitpid(std::exchange(process_, -1), &status, 0);
+    while (::waitpid(process_, &status, WNOHANG) == 0) {
+      if (stopwatch.seconds() > kMostSeconds) return -1;
+      read_on();
+    }
+    process_ = -1;
+    while (read_on()) continue;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  // Whether the terminal still gathers lines and shows what is typed, as a shell needs it.
+  bool is_untouched() const {
+    termios terminal = {};
+    if (::tcgetattr(program_end_, &terminal) != 0) return false;
+    return (terminal.c_lflag & ICANON) != 0 && (terminal.c_lflag & ECHO) != 0;
   }
   const std::string& seen() const { return seen_; }
 
  private:
+  static constexpr double kMostSeconds = 30;
+
+  bool read_on() {
+    pollfd event = {.fd = terminal_, .events = POLLIN, .revents = 0};
+    if (::poll(&event, 1, 20) <= 0) return false;
+    char buffer[4096];
+    const ssize_t count = ::read(terminal_, buffer, sizeof(buffer));
+    if (count <= 0) return false;
+    seen_.append(buffer, static_cast<size_t>(count));
+    return true;
+  }
+
   int terminal_ = -1;
+  int program_end_ = -1;  // kept open, so that its state can be asked for when the program is gone
   pid_t process_ = -1;
   std::string seen_;
 };
@@ -458,13 +546,32 @@ TEST(MonitorScreen, IsDrawnAgainInPlaceUntilAKeyEndsIt) {
   const DirLock lock(dir / "out");
   dir.start();
   dir.steps(3);
-  for (const char* key : {"q", "\x03"}) {  // Ctrl-C
-    OnTerminal terminal(dir, 80);
+  for (const char* key : {"q", "\x03", "\x1c"}) {  // Ctrl-C, Ctrl-backslash
+    OnTerminal terminal(dir, {});
     ASSERT_TRUE(terminal.wait_for("verdict"));
     ASSERT_TRUE(terminal.wait_for("\r\x1b[")) << terminal.seen();  // back to the first line
+    EXPECT_FALSE(terminal.is_untouched()) << "keys are read as they are typed";
     terminal.type(key);
     EXPECT_EQ(terminal.wait(), 0) << terminal.seen();
+    EXPECT_TRUE(terminal.is_untouched());
   }
+}
+
+TEST(MonitorScreen, LeavesTheTerminalAloneWhereItShowsNothingOnIt) {
+  RunFolder dir;
+  const DirLock lock(dir / "out");
+  dir.start();
+  dir.steps(3);
+  dir.write(".out", "");
+  OnTerminal into_file(dir, {.output = OnTerminal::Output::kFile});
+  ASSERT_TRUE(wait_for_output(dir, "verdict"));
+  EXPECT_TRUE(into_file.is_untouched());
+  into_file.type("q\n");
+  OnTerminal json(dir, {.more = "--json"});
+  ASSERT_TRUE(json.wait_for("}"));
+  EXPECT_TRUE(json.is_untouched());
+  into_file.type("\x03");
+  EXPECT_EQ(into_file.wait(), 0);
 }
 
 TEST(MonitorScreen, HasNoLineThatWraps) {
@@ -472,7 +579,7 @@ TEST(MonitorScreen, HasNoLineThatWraps) {
   dir.start({{"device", std::string(200, 'x')}});
   dir.steps(20, 20 * kMiB);
   dir.end(4, "out of memory in " + std::string(300, 'y') + " and more words");
-  OnTerminal terminal(dir, 40);
+  OnTerminal terminal(dir, {.columns = 40});
   EXPECT_EQ(terminal.wait(), 0);
   size_t longest = 0;
   for (size_t begin = 0; begin < terminal.seen().size();) {

@@ -77,7 +77,8 @@ void watch(const Options& options, const std::function<Look()>& look) {
   constexpr double kMostWaiting = 1.0;  // seconds: the end of a run is seen soon
   Output output(options);
   if (options.once) return output.show(look());
-  monitor::QuitWatch quit;
+  const bool on_screen = options.on_terminal && !options.json;
+  monitor::QuitWatch quit(on_screen ? monitor::Keys::kAreRead : monitor::Keys::kAreLeft);
   double due = 0.0;
   for (const Stopwatch stopwatch;;) {
     const Look seen = look();
