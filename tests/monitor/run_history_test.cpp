@@ -63,6 +63,31 @@ TEST(RunHistory, ReadsStartEvaluationAndOutOfMemory) {
   EXPECT_TRUE(history.out_of_memory[0].is_again);
 }
 
+TEST(RunHistory, ReadsWhatRanOutOfMemory) {
+  const RunHistory history =
+      read(R"({"kind":"start","first_step":0})"
+           "\n"
+           R"({"kind":"out_of_memory","step":0,"during":"the largest micro-batch",)"
+           R"("settings":"train","longest":{"source":"a.jsonl:9","tokens":125}})"
+           "\n"
+           R"({"kind":"out_of_memory","step":4,"during":"the evaluation","settings":"eval"})"
+           "\n"
+           R"({"kind":"out_of_memory","step":4,"during":"step 5"})"
+           "\n"
+           R"({"kind":"out_of_memory","step":4,"during":"the checkpoint","longest":7})"
+           "\n");
+  const std::vector<OutOfMemory>& events = history.out_of_memory;
+  ASSERT_EQ(events.size(), 4u);
+  ASSERT_TRUE(events[0].longest);
+  EXPECT_EQ(events[0].longest->source, "a.jsonl:9");
+  EXPECT_EQ(events[0].longest->tokens, 125);
+  EXPECT_TRUE(events[0].is_of_steps() && events[0].is_of_trial());
+  EXPECT_EQ(events[0].process, 1u);
+  EXPECT_FALSE(events[1].is_of_steps() || events[1].longest);
+  EXPECT_TRUE(events[2].is_of_steps());
+  EXPECT_FALSE(events[3].is_of_steps() || events[3].longest);
+}
+
 TEST(RunHistory, HasAStepThatWasTakenAgainOnce) {
   const RunHistory history = read(
       "{\"kind\":\"train\",\"step\":1,\"loss\":1.0}\n{\"kind\":\"train\",\"step\":2,\"loss\":2.0}\n"

@@ -18,7 +18,9 @@ struct Rise {
   const Step* low = nullptr;   // before it
   const Step* high = nullptr;  // at the top
   const Step* jump = nullptr;  // what rose most between the two
-  Bytes last = 0;              // at the end of the process's steps
+  const Step* seen = nullptr;  // the last in which it was still there
+  const Start* start = nullptr;
+  Bytes last = 0;  // at the end of the process's steps
   Bytes bytes() const { return *high->memory_neighbours - *low->memory_neighbours; }
 };
 
@@ -37,9 +39,20 @@ const Step* largest_jump(const Step* low, const Step* high) {
   return jump;
 }
 
+// Behind the top; what comes again after it had gone is another one.
+const Step* last_seen(const Rise& rise, std::span<const Step> steps) {
+  const Step* seen = rise.high;
+  for (const Step* step = rise.high; step <= &steps.back(); ++step) {
+    if (!step->memory_neighbours) continue;
+    if (*step->memory_neighbours - *rise.low->memory_neighbours < kLeastRise) break;
+    seen = step;
+  }
+  return seen;
+}
+
 std::optional<Rise> largest_rise(const Segment& process) {
   if (process.start == nullptr || process.start->pci_bus_id.empty()) return std::nullopt;
-  Rise rise;
+  Rise rise{.start = process.start};
   const Step* low = nullptr;
   for (const Step& step : process.steps) {
     if (!step.memory_neighbours) continue;
@@ -53,6 +66,7 @@ std::optional<Rise> largest_rise(const Segment& process) {
   }
   if (rise.high == nullptr || rise.bytes() < kLeastRise) return std::nullopt;
   rise.jump = largest_jump(rise.low, rise.high);
+  rise.seen = last_seen(rise, process.steps);
   return rise;
 }
 
@@ -64,6 +78,10 @@ Finding finding_of(const Rise& rise) {
   const bool is_still_there = rise.last - *rise.low->memory_neighbours >= kLeastRise;
   Finding finding{.kind = Kind::kNeighbour,
                   .harm = is_still_there ? Harm::kThreat : Harm::kNone,
+                  .cause = Cause{.process = rise.start,
+                                 .first_step = rise.jump->step,
+                                 .last_step = rise.seen->step,
+                                 .bytes = static_cast<double>(rise.bytes())},
                   .step = rise.jump->step};
   finding.evidence = fmt::format(
       "other processes on the GPU took {} more while this one trained: from {} after step {} to {} "

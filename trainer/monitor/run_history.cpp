@@ -139,6 +139,14 @@ Evaluation evaluation_of(const Fields& row) {
   return evaluation;
 }
 
+std::optional<ExampleSize> example_of(const Json* object) {
+  if (!object || !object->is_object()) return std::nullopt;
+  ExampleSize example;
+  Fields(*object).read("source", example.source);
+  Fields(*object).read("tokens", example.tokens);
+  return example;
+}
+
 OutOfMemory out_of_memory_of(const Fields& row) {
   OutOfMemory event;
   row.read("step", event.step);
@@ -146,7 +154,9 @@ OutOfMemory out_of_memory_of(const Fields& row) {
   row.read("reason", event.reason);
   row.read("from", event.from);
   row.read("to", event.to);
+  row.read("settings", event.settings);
   row.read("again", event.is_again);
+  event.longest = example_of(row.find("longest"));
   return event;
 }
 
@@ -168,6 +178,7 @@ void add_row(const Json& json, RunHistory& history) {
     history.evaluations.push_back(evaluation_of(row));
   } else if (kind == "out_of_memory") {
     history.out_of_memory.push_back(out_of_memory_of(row));
+    history.out_of_memory.back().process = history.starts.size();
   }
 }
 
@@ -207,6 +218,13 @@ void read_memory(const Json* object, Outcome& outcome) {
 }
 
 }  // namespace
+
+bool OutOfMemory::is_of_trial() const { return during.starts_with("the largest micro-batch"); }
+
+bool OutOfMemory::is_of_steps() const {
+  if (!settings.empty()) return settings == "train";
+  return during.starts_with("step ") || is_of_trial();  // rows of other versions
+}
 
 void add_metrics_line(std::string_view line, const fs::path& path, int64_t number,
                       RunHistory& history) {

@@ -90,7 +90,14 @@ struct OutOfMemory {
   std::string reason;
   std::string from;
   std::string to;
-  bool is_again = false;  // once more as it was
+  bool is_again = false;               // once more as it was
+  std::string settings;                // whose from and to are: "train", "eval" or "save"
+  std::optional<ExampleSize> longest;  // example of what failed
+  size_t process = 0;                  // of RunHistory::starts, from 1; 0: the one of its step
+
+  // In training, or in the trial of its largest micro-batch before the first step.
+  bool is_of_steps() const;
+  bool is_of_trial() const;
 };
 
 // A change of settings after memory ran out, as run.json lists it.

@@ -103,8 +103,7 @@ std::string rung_of(const RunHistory& history) {
   const Start& start = history.starts.back();
   std::string rung = start.rung;
   for (const OutOfMemory& event : history.out_of_memory) {
-    const bool is_of_steps = event.during.starts_with("step ");
-    if (is_of_steps && !event.is_again && event.step >= start.first_step) rung = event.to;
+    if (event.is_of_steps() && !event.is_again && event.step >= start.first_step) rung = event.to;
   }
   return rung;
 }
