@@ -7,6 +7,7 @@
 #include <termios.h>
 #include <utmp.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -121,6 +122,17 @@ struct RunFolder : TempDir {
   int64_t num_steps = 0;
 };
 
+// Held as by the process that wrote `dir`'s rows.
+class RunLock {
+ public:
+  explicit RunLock(const RunFolder& dir, int64_t pid = 4711) : lock_(dir / "out") {
+    dir.write("out/.rung.lock", "pid " + std::to_string(pid) + " on " + this_host() + "\n");
+  }
+
+ private:
+  DirLock lock_;
+};
+
 void expect_words(const std::string& text, const std::vector<std::string>& words) {
   for (const std::string& word : words) {
     EXPECT_NE(text.find(word), std::string::npos) << "lacks: " << word << "\nin: " << text;
@@ -181,7 +193,7 @@ TEST(Monitor, FindsNothingInARealRun) {
 
 TEST(Monitor, TellsARunningProcessByItsLock) {
   RunFolder dir;
-  const DirLock lock(dir / "out");
+  const RunLock lock(dir);
   dir.start();
   dir.steps(20);
   dir.end(75, "of the process before");
@@ -193,7 +205,7 @@ TEST(Monitor, TellsARunningProcessByItsLock) {
 
 TEST(Monitor, WaitsForARunThatBegins) {
   RunFolder dir;
-  const DirLock lock(dir / "out");
+  const RunLock lock(dir);
   expect_words(monitor_once(dir).out, {"starting", "unknown: the record has no step yet"});
 }
 
@@ -206,6 +218,16 @@ TEST(Monitor, SaysThatARunWasKilled) {
   const Json json = monitor_json(dir);
   EXPECT_EQ(json["state"], "killed");
   EXPECT_TRUE(json["exit_code"].is_null());
+}
+
+TEST(Monitor, KnowsThatLocksMayNotReachOtherMachines) {
+  RunFolder dir;
+  const double now =
+      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  dir.start({{"host", "elsewhere"}, {"time", now - 200.0}});
+  expect_words(monitor_once(dir).out,
+               {"unseen, pid 4711 on elsewhere", "no lock", "last row came 3 min 2"});
+  EXPECT_EQ(monitor_json(dir)["state"], "unseen");
 }
 
 TEST(Monitor, RefusesAFolderWithoutARun) {
@@ -301,11 +323,11 @@ constexpr const char* kBusId = "0000:3B:00.0";
 TEST(MonitorGpu, IsAskedWhileTheRunIsOnIt) {
   RunFolder dir;
   dir.use_nvml("fake_nvml");
-  const DirLock lock(dir / "out");
+  const RunLock lock(dir);
   dir.start({{"device", "Fake RTX 4090 (sm_89)"}, {"pci_bus_id", kBusId}});
   dir.steps(10);
   expect_words(monitor_once(dir).out,
-               {"o others 2.0 GiB", ". free 15.0 GiB", "of 24.0 GiB", "97 % busy", "71 C",
+               {"o others 2.0 GiB", ". free 14.0 GiB", "of 24.0 GiB", "97 % busy", "71 C",
                 "310 of 450 W", "2,520 MHz", "memory 10,501 MHz"});
   const Json json = monitor_json(dir);
   EXPECT_EQ(json["utilisation"], 97);
@@ -321,7 +343,7 @@ TEST(MonitorGpu, IsAskedWhileTheRunIsOnIt) {
 TEST(MonitorGpu, OwnShareIsTheRecordsWhereThePidIsAnother) {
   RunFolder dir;
   dir.use_nvml("fake_nvml");
-  const DirLock lock(dir / "out");
+  const RunLock lock(dir, 7);
   dir.start({{"pci_bus_id", kBusId}, {"pid", 7}});  // as in a container
   dir.steps(10);
   EXPECT_EQ(monitor_json(dir)["memory"]["neighbours"], 7 * kGiB - 300 * kMiB);
@@ -333,14 +355,28 @@ TEST(MonitorGpu, IsLeftOutWhereItsFiguresAreNotTheRuns) {
   dir.start({{"pci_bus_id", kBusId}, {"host", "elsewhere"}});
   dir.steps(10);
   EXPECT_TRUE(monitor_json(dir)["utilisation"].is_null());  // it does not run
-  const DirLock lock(dir / "out");
+  const RunLock lock(dir);
+  dir.write("out/.rung.lock", "pid 4711 on elsewhere\n");
   EXPECT_TRUE(monitor_json(dir)["utilisation"].is_null());  // nor here
   expect_words(monitor_once(dir).out, {"it is in another machine, elsewhere"});
 }
 
+TEST(MonitorGpu, IsNotShownAsAWholeWhereItIsDivided) {
+  RunFolder dir;
+  dir.use_nvml("fake_nvml");
+  const RunLock lock(dir);
+  dir.start({{"pci_bus_id", kBusId}});
+  dir.steps(10);
+  ::setenv("FAKE_NVML_MIG", "1", 1);
+  const ProgramResult result = monitor_once(dir);
+  ::unsetenv("FAKE_NVML_MIG");
+  expect_words(result.out, {"it is divided (MIG)"});
+  EXPECT_EQ(result.out.find("of 24.0 GiB"), std::string::npos) << result.out;
+}
+
 TEST(MonitorGpu, SaysWhyThereAreNoFigures) {
   RunFolder dir;
-  const DirLock lock(dir / "out");
+  const RunLock lock(dir);
   dir.start({{"pci_bus_id", kBusId}});
   dir.steps(10);
   expect_words(monitor_once(dir).out, {"there is no NVML"});
@@ -354,7 +390,7 @@ TEST(MonitorGpus, AreListedWithoutARun) {
   const ProgramResult result = run_program(dir, {"monitor", "--once"});
   EXPECT_EQ(result.code, 0) << result.err;
   expect_words(result.out, {"gpu 0     Fake RTX 4090, 00000000:3B:00.0", "gpu 1     Fake vGPU",
-                            "o used 9.0 GiB, . free 15.0 GiB, of 24.0 GiB", "97 % busy",
+                            "o used 9.0 GiB, . free 14.0 GiB, of 24.0 GiB", "97 % busy",
                             "pid 999 with 1.0 GiB, pid 4711 with 7.0 GiB"});
 }
 
@@ -388,7 +424,7 @@ TEST(MonitorGpus, AreRefusedWithoutNvml) {
 
 TEST(MonitorLive, FollowsTheRecordAndEndsWithTheRun) {
   RunFolder dir;
-  auto lock = std::make_unique<DirLock>(dir / "out");
+  auto lock = std::make_unique<RunLock>(dir);
   dir.start();
   dir.steps(1);
   Program program(dir, {"monitor", "out", "--json", "--interval", "0.1"});
@@ -407,7 +443,7 @@ TEST(MonitorLive, FollowsTheRecordAndEndsWithTheRun) {
 
 TEST(MonitorLive, SeesTheRunThatIsKilled) {
   RunFolder dir;
-  auto lock = std::make_unique<DirLock>(dir / "out");
+  auto lock = std::make_unique<RunLock>(dir);
   dir.start();
   dir.steps(1);
   Program program(dir, {"monitor", "out"});
@@ -420,7 +456,7 @@ TEST(MonitorLive, SeesTheRunThatIsKilled) {
 
 TEST(MonitorLive, EndsOnASignal) {
   RunFolder dir;
-  const DirLock lock(dir / "out");
+  const RunLock lock(dir);
   dir.start();
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     Program program(dir, {"monitor", "out"});
@@ -432,7 +468,7 @@ TEST(MonitorLive, EndsOnASignal) {
 
 TEST(MonitorLive, OutlivesASignalThatIsIgnored) {
   RunFolder dir;
-  const DirLock lock(dir / "out");
+  const RunLock lock(dir);
   dir.start();
   const auto before = ::signal(SIGHUP, SIG_IGN);  // as nohup does
   Program program(dir, {"monitor", "out", "--interval", "0.1"});
@@ -543,7 +579,7 @@ class OnTerminal {
 
 TEST(MonitorScreen, IsDrawnAgainInPlaceUntilAKeyEndsIt) {
   RunFolder dir;
-  const DirLock lock(dir / "out");
+  const RunLock lock(dir);
   dir.start();
   dir.steps(3);
   for (const char* key : {"q", "\x03", "\x1c"}) {  // Ctrl-C, Ctrl-backslash
@@ -559,7 +595,7 @@ TEST(MonitorScreen, IsDrawnAgainInPlaceUntilAKeyEndsIt) {
 
 TEST(MonitorScreen, LeavesTheTerminalAloneWhereItShowsNothingOnIt) {
   RunFolder dir;
-  const DirLock lock(dir / "out");
+  const RunLock lock(dir);
   dir.start();
   dir.steps(3);
   dir.write(".out", "");
@@ -572,6 +608,28 @@ TEST(MonitorScreen, LeavesTheTerminalAloneWhereItShowsNothingOnIt) {
   EXPECT_TRUE(json.is_untouched());
   into_file.type("\x03");
   EXPECT_EQ(into_file.wait(), 0);
+}
+
+TEST(MonitorScreen, HasTheVerdictOnASmallTerminal) {
+  RunFolder dir;
+  dir.start({{"device", std::string(1500, 'x')}});
+  dir.steps(20, 20 * kMiB);
+  dir.end(4, "out of memory in " + std::string(300, 'y') + " and more words");
+  for (const unsigned short columns : {20, 80}) {
+    OnTerminal terminal(dir, {.columns = columns, .rows = 9});
+    EXPECT_EQ(terminal.wait(), 0);
+    EXPECT_NE(terminal.seen().find("verdict"), std::string::npos) << terminal.seen();
+    EXPECT_NE(terminal.seen().find("out_of_memory"), std::string::npos) << terminal.seen();
+  }
+}
+
+TEST(Monitor, GivesJsonInAscii) {
+  RunFolder dir;
+  dir.start({{"device", "\u202eon\u00e9\u2028"}});
+  dir.steps(3);
+  const std::string out = run_program(dir, {"monitor", "out", "--once", "--json"}).out;
+  EXPECT_EQ(parse_json(out, "monitor")["device"], "\u202eon\u00e9\u2028");
+  EXPECT_TRUE(std::ranges::all_of(out, [](char byte) { return byte > 0; }));
 }
 
 TEST(MonitorScreen, HasNoLineThatWraps) {

@@ -276,7 +276,8 @@ TEST(OutOfMemory, NamesTheLongRowThatWasSplitInTheEnd) {
   HistoryBuilder run;
   run.steps(100);
   Step& step = run.rows()[49];
-  step.largest_micro_batch = {.tokens = 2048, .documents = 1, .examples = {{"a.jsonl:9", 2048}}};
+  step.largest_micro_batch = {
+      .tokens = 2048, .documents = 1, .longest = 2048, .examples = {{"a.jsonl:9", 2048}}};
   run.history().out_of_memory = {
       {.step = 49, .during = "step 50 (16 documents)", .reason = "full", .to = "4 parts"}};
   const Verdict verdict = verdict_of(run.history());

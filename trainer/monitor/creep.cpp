@@ -142,17 +142,16 @@ struct Component {
 // The one that grows fastest; without a name where the record does not divide live bytes.
 Component fastest_component(std::span<const Step> steps) {
   Component fastest;
-  for (const auto& [name, unused] : steps.back().memory_live_by_component) {
+  const ByComponent& last = steps.back().memory_live_by_component;
+  for (size_t i = 0; i < last.size(); ++i) {
     Points points;
     for (const Step& step : steps) {
-      const auto found = step.memory_live_by_component.find(name);
-      const bool is_there = found != step.memory_live_by_component.end();
       points.x.push_back(static_cast<double>(step.step));
-      points.y.push_back(is_there ? static_cast<double>(found->second) : 0.0);
+      points.y.push_back(static_cast<double>(step.memory_live_by_component.at(last.name(i))));
     }
     points = thinned(points, kMostPoints);
     const double slope = theil_sen_slope(points.x, points.y);
-    if (slope > fastest.slope) fastest = {name, slope};
+    if (slope > fastest.slope) fastest = {last.name(i), slope};
   }
   return fastest;
 }

@@ -29,6 +29,9 @@ constexpr size_t kFewestSteps = 8;
 constexpr double kUsualShare = 0.8;
 constexpr double kPowerOfSpread = 4.0;
 constexpr double kLeastOverUsual = 1.75;
+// A peak past the plan, or past this share of the limit, is told from kLeastOverUsual on, however
+// far lengths spread.
+constexpr double kAlarmingShareOfLimit = 0.95;
 // Less of the whole peak is nothing to run out of memory by.
 constexpr double kLeastShareOfPeak = 0.05;
 // A batch explains a spike where its tokens grew by half as much as its memory, or more: the rest
@@ -78,16 +81,26 @@ double least_of_spike(const std::vector<double>& figures) {
   return tall * std::max(kLeastOverUsual, std::pow(tall / usual, kPowerOfSpread));
 }
 
+bool is_alarming(const Step& step, const Segment& segment) {
+  const Bytes planned = segment.start == nullptr ? 0 : segment.start->memory_planned;
+  const auto limit = static_cast<double>(tensor_limit_of(segment));
+  return (planned > 0 && step.memory_peak > planned) ||
+         (limit > 0.0 && static_cast<double>(step.memory_peak) > kAlarmingShareOfLimit * limit);
+}
+
 std::optional<Spike> largest_spike(const Segment& segment) {
   if (segment.steps.size() < kFewestSteps) return std::nullopt;
   const std::vector<double> own = figures_of(segment.steps, own_bytes);
   const double usual = median(own);
   const double least = least_of_spike(own);
+  const double least_alarming = kLeastOverUsual * quantile(own, kUsualShare);
   Spike spike{.usual = usual, .start = segment.start};
   for (const Step& step : segment.steps) {
     const double excess = own_bytes(step) - usual;
     const double least_of_peak = kLeastShareOfPeak * static_cast<double>(step.memory_peak);
-    if (own_bytes(step) <= least || excess < least_of_peak) continue;
+    const bool stands_out =
+        own_bytes(step) > least || (own_bytes(step) > least_alarming && is_alarming(step, segment));
+    if (!stands_out || excess < least_of_peak) continue;
     ++spike.num_alike;
     if (spike.step == nullptr || excess > spike.excess()) spike.step = &step;
   }
@@ -165,8 +178,7 @@ Finding finding_of(const Spike& spike) {
 }
 
 double longest_document(const Step& step) {
-  const std::vector<ExampleSize>& examples = step.largest_micro_batch.examples;
-  return examples.empty() ? 0.0 : static_cast<double>(examples.front().tokens);
+  return static_cast<double>(step.largest_micro_batch.longest);
 }
 
 // The longest row of what `event` interrupted. Rows of other versions do not say it: there it is
