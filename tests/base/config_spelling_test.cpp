@@ -144,10 +144,10 @@ TEST(Spelling, ValuesNotBuiltYetAreRefusedByName) {
 }
 
 TEST(Spelling, KeysNotBuiltYetMayBeOff) {
-  EXPECT_NO_THROW(load_with(
-      "use_dora: false\nlora_modules_to_save:\nactivation_offloading: false\nfit: off\n"
-      "report_to: [none]\nresume_from_checkpoint: false\nrank_pattern: {}\n"
-      "max_oom_recoveries: 0\n"));
+  EXPECT_NO_THROW(
+      load_with("use_dora: false\nlora_modules_to_save:\nactivation_offloading: false\nfit: off\n"
+                "report_to: [none]\nresume_from_checkpoint: false\nrank_pattern: {}\n"
+                "max_oom_recoveries: 0\n"));
 }
 
 TEST(Spelling, HintsSayWhatToUseInstead) {

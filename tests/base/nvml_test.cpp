@@ -26,7 +26,9 @@ TEST(Nvml, TellsEveryFigureOfAGpu) {
   ASSERT_TRUE(gpu->memory);
   EXPECT_EQ(gpu->memory->total, 24 * kGiB);
   EXPECT_EQ(gpu->memory->used, 9 * kGiB);
-  EXPECT_EQ(gpu->memory->free, 15 * kGiB);
+  EXPECT_EQ(gpu->memory->free, 14 * kGiB);
+  EXPECT_EQ(gpu->memory->reserved, kGiB);
+  EXPECT_FALSE(gpu->is_divided);
   EXPECT_EQ(gpu->utilisation, 97);
   EXPECT_EQ(gpu->memory_utilisation, 41);
   EXPECT_EQ(gpu->temperature, 71);
@@ -88,6 +90,18 @@ TEST(Nvml, LeavesOutWhatALibraryHasNoFunctionFor) {
   EXPECT_EQ(gpu->name, "");
   EXPECT_FALSE(gpu->utilisation || gpu->temperature || gpu->power || gpu->processes);
   EXPECT_FALSE(nvml.gpu("0000:3B:00.0"));
+}
+
+// The figures by bus id are of no instance, and the whole GPU is nobody's.
+TEST(Nvml, HasNoMemoryOfAGpuThatIsDivided) {
+  ::setenv("FAKE_NVML_MIG", "1", 1);
+  const Nvml nvml(kFake);
+  const std::optional<GpuFigures> gpu = nvml.gpu(0);
+  const std::optional<int64_t> used = nvml.memory_used("0000:3B:00.0");
+  ::unsetenv("FAKE_NVML_MIG");
+  ASSERT_TRUE(gpu);
+  EXPECT_TRUE(gpu->is_divided);
+  EXPECT_FALSE(gpu->memory || used);
 }
 
 TEST(Nvml, SaysWhyItIsNotThere) {

@@ -23,12 +23,12 @@ struct LaidOutPage {
 inline LaidOutPage open_in_browser(const TempDir& dir, const std::string& name,
                                    ColourScheme scheme = ColourScheme::kLight) {
   const std::string command = fmt::format(
-      "cd {} && HOME=$PWD timeout 120 chromium --headless --no-sandbox --disable-gpu "
+      "cd '{}' && HOME=$PWD timeout 120 chromium --headless --no-sandbox --disable-gpu "
       "--hide-scrollbars "
-      "--disable-dev-shm-usage --no-first-run --user-data-dir=$PWD/browser "
+      "--disable-dev-shm-usage --no-first-run --user-data-dir=\"$PWD/browser\" "
       "--virtual-time-budget=5000 "
       "--enable-logging=stderr --window-size=1400,2000 --blink-settings=preferredColorScheme={} "
-      "--dump-dom file://$PWD/{} >.dom 2>.log",
+      "--dump-dom \"file://$PWD/{}\" >.dom 2>.log",
       dir.path().string(), scheme == ColourScheme::kDark ? 0 : 1, name);
   const int status = std::system(command.c_str());
   LaidOutPage page{.dom = dir.read(".dom"), .log = dir.read(".log")};

@@ -1,10 +1,16 @@
 // `rung monitor` on folders as runs leave them, and with the NVML of tests/fake_nvml.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <pty.h>
 #include <stdlib.h>
+#include <termios.h>
+#include <utmp.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -12,6 +18,7 @@
 
 #include "base/json.h"
 #include "base/publish.h"
+#include "base/stopwatch.h"
 #include "tests/command/program.h"
 
 namespace rung::command {
@@ -35,10 +42,22 @@ std::string this_host() {
 // Which libnvidia-ml.so.1 the program finds.
 class NvmlIn {
  public:
-  explicit NvmlIn(const std::string& folder) { ::setenv("LD_LIBRARY_PATH", folder.c_str(), 1); }
-  ~NvmlIn() { ::unsetenv("LD_LIBRARY_PATH"); }
+  explicit NvmlIn(const std::string& folder) {
+    if (const char* path = std::getenv("LD_LIBRARY_PATH")) before_ = path;
+    ::setenv("LD_LIBRARY_PATH", folder.c_str(), 1);
+  }
+  ~NvmlIn() {
+    if (before_) {
+      ::setenv("LD_LIBRARY_PATH", before_->c_str(), 1);
+    } else {
+      ::unsetenv("LD_LIBRARY_PATH");
+    }
+  }
   NvmlIn(const NvmlIn&) = delete;
   NvmlIn& operator=(const NvmlIn&) = delete;
+
+ private:
+  std::optional<std::string> before_;
 };
 
 // A folder with the record of a run in `out`, a row at a time.
@@ -103,6 +122,17 @@ struct RunFolder : TempDir {
   int64_t num_steps = 0;
 };
 
+// Held as by the process that wrote `dir`'s rows.
+class RunLock {
+ public:
+  explicit RunLock(const RunFolder& dir, int64_t pid = 4711) : lock_(dir / "out") {
+    dir.write("out/.rung.lock", "pid " + std::to_string(pid) + " on " + this_host() + "\n");
+  }
+
+ private:
+  DirLock lock_;
+};
+
 void expect_words(const std::string& text, const std::vector<std::string>& words) {
   for (const std::string& word : words) {
     EXPECT_NE(text.find(word), std::string::npos) << "lacks: " << word << "\nin: " << text;
@@ -157,15 +187,13 @@ TEST(Monitor, FindsNothingInARealRun) {
   const Json json = parse_json(result.out, "monitor");
   EXPECT_EQ(json["exit_code"], 0);
   EXPECT_EQ(json["progress"]["step"], 30);
-  for (const Json& finding : json["findings"]) {
-    // What else is going on on the machine is not the test's business.
-    EXPECT_EQ(finding["kind"], "neighbour") << finding;
-  }
+  EXPECT_EQ(json["findings"], Json::array());
+  EXPECT_TRUE(json["memory"]["neighbours"].is_null()) << "there is no GPU to share";
 }
 
 TEST(Monitor, TellsARunningProcessByItsLock) {
   RunFolder dir;
-  const DirLock lock(dir / "out");
+  const RunLock lock(dir);
   dir.start();
   dir.steps(20);
   dir.end(75, "of the process before");
@@ -177,7 +205,7 @@ TEST(Monitor, TellsARunningProcessByItsLock) {
 
 TEST(Monitor, WaitsForARunThatBegins) {
   RunFolder dir;
-  const DirLock lock(dir / "out");
+  const RunLock lock(dir);
   expect_words(monitor_once(dir).out, {"starting", "unknown: the record has no step yet"});
 }
 
@@ -190,6 +218,16 @@ TEST(Monitor, SaysThatARunWasKilled) {
   const Json json = monitor_json(dir);
   EXPECT_EQ(json["state"], "killed");
   EXPECT_TRUE(json["exit_code"].is_null());
+}
+
+TEST(Monitor, KnowsThatLocksMayNotReachOtherMachines) {
+  RunFolder dir;
+  const double now =
+      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  dir.start({{"host", "elsewhere"}, {"time", now - 200.0}});
+  expect_words(monitor_once(dir).out,
+               {"unseen, pid 4711 on elsewhere", "no lock", "last row came 3 min 2"});
+  EXPECT_EQ(monitor_json(dir)["state"], "unseen");
 }
 
 TEST(Monitor, RefusesAFolderWithoutARun) {
@@ -208,6 +246,19 @@ TEST(Monitor, NamesADamagedLine) {
   dir.add_text("{\"kind\": \"train\", \n");
   dir.steps(3);
   expect_failure(monitor_once(dir), 6, "out/metrics.jsonl:2");
+}
+
+TEST(Monitor, ShowsTheSettingsOfStepsThatAreInForce) {
+  RunFolder dir;
+  dir.start();
+  dir.add({{"kind", "out_of_memory"},
+           {"step", 0},
+           {"during", "the largest micro-batch (1 document)"},
+           {"to", "2 parts"},
+           {"settings", "train"}});
+  EXPECT_EQ(monitor_json(dir)["rung"], "2 parts");
+  dir.add({{"kind", "out_of_memory"}, {"step", 0}, {"to", "smaller"}, {"settings", "eval"}});
+  EXPECT_EQ(monitor_json(dir)["rung"], "2 parts");
 }
 
 TEST(Monitor, PassesOverALineThatIsBeingWritten) {
@@ -272,11 +323,11 @@ constexpr const char* kBusId = "0000:3B:00.0";
 TEST(MonitorGpu, IsAskedWhileTheRunIsOnIt) {
   RunFolder dir;
   dir.use_nvml("fake_nvml");
-  const DirLock lock(dir / "out");
+  const RunLock lock(dir);
   dir.start({{"device", "Fake RTX 4090 (sm_89)"}, {"pci_bus_id", kBusId}});
   dir.steps(10);
   expect_words(monitor_once(dir).out,
-               {"o others 2.0 GiB", ". free 15.0 GiB", "of 24.0 GiB", "97 % busy", "71 C",
+               {"o others 2.0 GiB", ". free 14.0 GiB", "of 24.0 GiB", "97 % busy", "71 C",
                 "310 of 450 W", "2,520 MHz", "memory 10,501 MHz"});
   const Json json = monitor_json(dir);
   EXPECT_EQ(json["utilisation"], 97);
@@ -292,7 +343,7 @@ TEST(MonitorGpu, IsAskedWhileTheRunIsOnIt) {
 TEST(MonitorGpu, OwnShareIsTheRecordsWhereThePidIsAnother) {
   RunFolder dir;
   dir.use_nvml("fake_nvml");
-  const DirLock lock(dir / "out");
+  const RunLock lock(dir, 7);
   dir.start({{"pci_bus_id", kBusId}, {"pid", 7}});  // as in a container
   dir.steps(10);
   EXPECT_EQ(monitor_json(dir)["memory"]["neighbours"], 7 * kGiB - 300 * kMiB);
@@ -304,14 +355,28 @@ TEST(MonitorGpu, IsLeftOutWhereItsFiguresAreNotTheRuns) {
   dir.start({{"pci_bus_id", kBusId}, {"host", "elsewhere"}});
   dir.steps(10);
   EXPECT_TRUE(monitor_json(dir)["utilisation"].is_null());  // it does not run
-  const DirLock lock(dir / "out");
+  const RunLock lock(dir);
+  dir.write("out/.rung.lock", "pid 4711 on elsewhere\n");
   EXPECT_TRUE(monitor_json(dir)["utilisation"].is_null());  // nor here
   expect_words(monitor_once(dir).out, {"it is in another machine, elsewhere"});
 }
 
+TEST(MonitorGpu, IsNotShownAsAWholeWhereItIsDivided) {
+  RunFolder dir;
+  dir.use_nvml("fake_nvml");
+  const RunLock lock(dir);
+  dir.start({{"pci_bus_id", kBusId}});
+  dir.steps(10);
+  ::setenv("FAKE_NVML_MIG", "1", 1);
+  const ProgramResult result = monitor_once(dir);
+  ::unsetenv("FAKE_NVML_MIG");
+  expect_words(result.out, {"it is divided (MIG)"});
+  EXPECT_EQ(result.out.find("of 24.0 GiB"), std::string::npos) << result.out;
+}
+
 TEST(MonitorGpu, SaysWhyThereAreNoFigures) {
   RunFolder dir;
-  const DirLock lock(dir / "out");
+  const RunLock lock(dir);
   dir.start({{"pci_bus_id", kBusId}});
   dir.steps(10);
   expect_words(monitor_once(dir).out, {"there is no NVML"});
@@ -325,7 +390,7 @@ TEST(MonitorGpus, AreListedWithoutARun) {
   const ProgramResult result = run_program(dir, {"monitor", "--once"});
   EXPECT_EQ(result.code, 0) << result.err;
   expect_words(result.out, {"gpu 0     Fake RTX 4090, 00000000:3B:00.0", "gpu 1     Fake vGPU",
-                            "o used 9.0 GiB, . free 15.0 GiB, of 24.0 GiB", "97 % busy",
+                            "o used 9.0 GiB, . free 14.0 GiB, of 24.0 GiB", "97 % busy",
                             "pid 999 with 1.0 GiB, pid 4711 with 7.0 GiB"});
 }
 
@@ -359,7 +424,7 @@ TEST(MonitorGpus, AreRefusedWithoutNvml) {
 
 TEST(MonitorLive, FollowsTheRecordAndEndsWithTheRun) {
   RunFolder dir;
-  auto lock = std::make_unique<DirLock>(dir / "out");
+  auto lock = std::make_unique<RunLock>(dir);
   dir.start();
   dir.steps(1);
   Program program(dir, {"monitor", "out", "--json", "--interval", "0.1"});
@@ -378,7 +443,7 @@ TEST(MonitorLive, FollowsTheRecordAndEndsWithTheRun) {
 
 TEST(MonitorLive, SeesTheRunThatIsKilled) {
   RunFolder dir;
-  auto lock = std::make_unique<DirLock>(dir / "out");
+  auto lock = std::make_unique<RunLock>(dir);
   dir.start();
   dir.steps(1);
   Program program(dir, {"monitor", "out"});
@@ -391,7 +456,7 @@ TEST(MonitorLive, SeesTheRunThatIsKilled) {
 
 TEST(MonitorLive, EndsOnASignal) {
   RunFolder dir;
-  const DirLock lock(dir / "out");
+  const RunLock lock(dir);
   dir.start();
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     Program program(dir, {"monitor", "out"});
@@ -399,6 +464,21 @@ TEST(MonitorLive, EndsOnASignal) {
     program.signal(signal);
     EXPECT_EQ(program.wait().code, 0) << signal;
   }
+}
+
+TEST(MonitorLive, OutlivesASignalThatIsIgnored) {
+  RunFolder dir;
+  const RunLock lock(dir);
+  dir.start();
+  const auto before = ::signal(SIGHUP, SIG_IGN);  // as nohup does
+  Program program(dir, {"monitor", "out", "--interval", "0.1"});
+  ::signal(SIGHUP, before);
+  ASSERT_TRUE(wait_for_output(dir, "running"));
+  program.signal(SIGHUP);
+  dir.steps(3);
+  ASSERT_TRUE(wait_for_output(dir, "step 3"));
+  program.signal(SIGTERM);
+  EXPECT_EQ(program.wait().code, 0);
 }
 
 TEST(MonitorLive, TakesAnIntervalWithinReason) {
@@ -410,63 +490,146 @@ TEST(MonitorLive, TakesAnIntervalWithinReason) {
   expect_failure(run_program(dir, {"monitor", "out", "more"}), 2, "an argument too many");
 }
 
-// The program on a terminal of its own.
+// The program on a terminal of its own; `more` arguments behind those of a live view. Its standard
+// output is the terminal, or the file .out of `dir`.
 class OnTerminal {
  public:
-  OnTerminal(const TempDir& dir, unsigned short columns) {
-    winsize size = {.ws_row = 24, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0};
-    process_ = ::forkpty(&terminal_, nullptr, nullptr, &size);
+  enum class Output { kTerminal, kFile };
+  struct Options {
+    unsigned short columns = 80;
+    unsigned short rows = 24;
+    Output output = Output::kTerminal;
+    const char* more = nullptr;
+  };
+
+  OnTerminal(const TempDir& dir, const Options& options) {
+    winsize size = {
+        .ws_row = options.rows, .ws_col = options.columns, .ws_xpixel = 0, .ws_ypixel = 0};
+    if (::openpty(&terminal_, &program_end_, nullptr, nullptr, &size) != 0) return;
+    process_ = ::fork();
     if (process_ != 0) return;
+    ::login_tty(::dup(program_end_));
+    if (options.output == Output::kFile) {
+      ::dup2(::open((dir / ".out").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDOUT_FILENO);
+    }
     ::setenv("TERM", "xterm", 1);
     if (::chdir(dir.path().c_str()) != 0) ::_exit(126);
-    ::execl(RUNG_BINARY, "rung", "monitor", "out", "--interval", "0.1", nullptr);
+    ::execl(RUNG_BINARY, "rung", "monitor", "out", "--interval", "0.1", options.more, nullptr);
     ::_exit(127);
   }
   ~OnTerminal() {
     if (process_ > 0) ::kill(process_, SIGKILL);
     if (process_ > 0) ::waitpid(process_, nullptr, 0);
+    ::close(program_end_);
     ::close(terminal_);
   }
+  OnTerminal(const OnTerminal&) = delete;
+  OnTerminal& operator=(const OnTerminal&) = delete;
 
-  // Reads until `words` came; what was read so far is in seen().
+  // Reads until `words` came, for half a minute; what was read so far is in seen().
   bool wait_for(const std::string& words) {
-    char buffer[4096];
+    const Stopwatch stopwatch;
     while (seen_.find(words) == std::string::npos) {
-      const ssize_t count = ::read(terminal_, buffer, sizeof(buffer));
-      if (count <= 0) return false;
-      seen_.append(buffer, static_cast<size_t>(count));
+      if (stopwatch.seconds() > kMostSeconds) return false;
+      read_on();
     }
     return true;
   }
   void type(const std::string& keys) const {
     ASSERT_EQ(::write(terminal_, keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
   }
+  // The exit code, 128 + signal, or -1 where it does not end within half a minute.
   int wait() {
-    wait_for("never said");  // reads to the end
+    const Stopwatch stopwatch;
     int status = 0;
-    ::waitpid(std::exchange(process_, -1), &status, 0);
+    while (::waitpid(process_, &status, WNOHANG) == 0) {
+      if (stopwatch.seconds() > kMostSeconds) return -1;
+      read_on();
+    }
+    process_ = -1;
+    while (read_on()) continue;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  // Whether the terminal still gathers lines and shows what is typed, as a shell needs it.
+  bool is_untouched() const {
+    termios terminal = {};
+    if (::tcgetattr(program_end_, &terminal) != 0) return false;
+    return (terminal.c_lflag & ICANON) != 0 && (terminal.c_lflag & ECHO) != 0;
   }
   const std::string& seen() const { return seen_; }
 
  private:
+  static constexpr double kMostSeconds = 30;
+
+  bool read_on() {
+    pollfd event = {.fd = terminal_, .events = POLLIN, .revents = 0};
+    if (::poll(&event, 1, 20) <= 0) return false;
+    char buffer[4096];
+    const ssize_t count = ::read(terminal_, buffer, sizeof(buffer));
+    if (count <= 0) return false;
+    seen_.append(buffer, static_cast<size_t>(count));
+    return true;
+  }
+
   int terminal_ = -1;
+  int program_end_ = -1;  // kept open, so that its state can be asked for when the program is gone
   pid_t process_ = -1;
   std::string seen_;
 };
 
 TEST(MonitorScreen, IsDrawnAgainInPlaceUntilAKeyEndsIt) {
   RunFolder dir;
-  const DirLock lock(dir / "out");
+  const RunLock lock(dir);
   dir.start();
   dir.steps(3);
-  for (const char* key : {"q", "\x03"}) {  // Ctrl-C
-    OnTerminal terminal(dir, 80);
+  for (const char* key : {"q", "\x03", "\x1c"}) {  // Ctrl-C, Ctrl-backslash
+    OnTerminal terminal(dir, {});
     ASSERT_TRUE(terminal.wait_for("verdict"));
     ASSERT_TRUE(terminal.wait_for("\r\x1b[")) << terminal.seen();  // back to the first line
+    EXPECT_FALSE(terminal.is_untouched()) << "keys are read as they are typed";
     terminal.type(key);
     EXPECT_EQ(terminal.wait(), 0) << terminal.seen();
+    EXPECT_TRUE(terminal.is_untouched());
   }
+}
+
+TEST(MonitorScreen, LeavesTheTerminalAloneWhereItShowsNothingOnIt) {
+  RunFolder dir;
+  const RunLock lock(dir);
+  dir.start();
+  dir.steps(3);
+  dir.write(".out", "");
+  OnTerminal into_file(dir, {.output = OnTerminal::Output::kFile});
+  ASSERT_TRUE(wait_for_output(dir, "verdict"));
+  EXPECT_TRUE(into_file.is_untouched());
+  into_file.type("q\n");
+  OnTerminal json(dir, {.more = "--json"});
+  ASSERT_TRUE(json.wait_for("}"));
+  EXPECT_TRUE(json.is_untouched());
+  into_file.type("\x03");
+  EXPECT_EQ(into_file.wait(), 0);
+}
+
+TEST(MonitorScreen, HasTheVerdictOnASmallTerminal) {
+  RunFolder dir;
+  dir.start({{"device", std::string(1500, 'x')}});
+  dir.steps(20, 20 * kMiB);
+  dir.end(4, "out of memory in " + std::string(300, 'y') + " and more words");
+  for (const unsigned short columns : {20, 80}) {
+    OnTerminal terminal(dir, {.columns = columns, .rows = 9});
+    EXPECT_EQ(terminal.wait(), 0);
+    EXPECT_NE(terminal.seen().find("verdict"), std::string::npos) << terminal.seen();
+    EXPECT_NE(terminal.seen().find("out_of_memory"), std::string::npos) << terminal.seen();
+  }
+}
+
+TEST(Monitor, GivesJsonInAscii) {
+  RunFolder dir;
+  dir.start({{"device", "\u202eon\u00e9\u2028"}});
+  dir.steps(3);
+  const std::string out = run_program(dir, {"monitor", "out", "--once", "--json"}).out;
+  EXPECT_EQ(parse_json(out, "monitor")["device"], "\u202eon\u00e9\u2028");
+  EXPECT_TRUE(std::ranges::all_of(out, [](char byte) { return byte > 0; }));
 }
 
 TEST(MonitorScreen, HasNoLineThatWraps) {
@@ -474,7 +637,7 @@ TEST(MonitorScreen, HasNoLineThatWraps) {
   dir.start({{"device", std::string(200, 'x')}});
   dir.steps(20, 20 * kMiB);
   dir.end(4, "out of memory in " + std::string(300, 'y') + " and more words");
-  OnTerminal terminal(dir, 40);
+  OnTerminal terminal(dir, {.columns = 40});
   EXPECT_EQ(terminal.wait(), 0);
   size_t longest = 0;
   for (size_t begin = 0; begin < terminal.seen().size();) {

@@ -90,6 +90,7 @@ class Program {
       const int file = ::open((dir_ / name).c_str(), O_WRONLY | O_TRUNC);
       ::dup2(file, descriptor);
     };
+    ::dup2(::open("/dev/null", O_RDONLY), STDIN_FILENO);
     redirect(".out", STDOUT_FILENO);
     redirect(".err", STDERR_FILENO);
     if (::chdir(dir_.path().c_str()) != 0) ::_exit(126);

@@ -2,8 +2,8 @@
 //
 // GPU 0 (0000:3B:00.0) tells everything; process 4711 computes on it, and 999 computes and draws.
 // GPU 1 (0000:AF:00.0) is one whose driver gives memory and name only, as with some virtual GPUs.
-// FAKE_NVML_INIT, a code of NVML's, lets the start fail; FAKE_NVML_PROCESSES adds so many
-// processes. Declarations as in nvml.h.
+// Both are divided (MIG) where FAKE_NVML_MIG is 1. FAKE_NVML_INIT, a code of NVML's, lets the start
+// fail; FAKE_NVML_PROCESSES adds so many processes. Declarations as in nvml.h.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -37,6 +37,10 @@ extern "C" {
 
 struct Memory {
   unsigned long long total, free, used;
+};
+struct MemoryV2 {
+  unsigned int version;
+  unsigned long long total, reserved, free, used;
 };
 struct Utilization {
   unsigned int gpu, memory;
@@ -84,7 +88,19 @@ int nvmlDeviceGetPciInfo_v3(Gpu* gpu, PciInfo* pci) {
   return kSuccess;
 }
 int nvmlDeviceGetMemoryInfo(Gpu*, Memory* memory) {
-  *memory = {.total = 24 * kGiB, .free = 15 * kGiB, .used = 9 * kGiB};
+  *memory = {.total = 24 * kGiB, .free = 14 * kGiB, .used = 10 * kGiB};
+  return kSuccess;
+}
+int nvmlDeviceGetMemoryInfo_v2(Gpu*, MemoryV2* memory) {
+  if (memory->version != (sizeof(MemoryV2) | 2U << 24U)) return kInvalidArgument;
+  memory->total = 24 * kGiB;
+  memory->reserved = kGiB;
+  memory->free = 14 * kGiB;
+  memory->used = 9 * kGiB;
+  return kSuccess;
+}
+int nvmlDeviceGetMigMode(Gpu*, unsigned int* current, unsigned int* pending) {
+  *current = *pending = static_cast<unsigned int>(number_of("FAKE_NVML_MIG"));
   return kSuccess;
 }
 int nvmlDeviceGetUtilizationRates(Gpu* gpu, Utilization* utilization) {

@@ -48,6 +48,12 @@ class Choose : public ::testing::Test {
     return rungs;
   }
 
+  Choice choose(StepPeaks& peaks, int64_t limit) const {
+    return choose_settings(
+        peaks, start_, bounds_,
+        {.limit = limit, .work = work_of(shape_), .rates = assumed_rates(c10::kCPU)});
+  }
+
   TinyFolder folder_{rung::testing::deep_llama(kLayers)};
   StepShape shape_;
   LadderBounds bounds_;
@@ -84,7 +90,7 @@ TEST_F(Choose, TakesTheQuickestThatFits) {
   for (const Choice& rung : rungs) {
     for (const int64_t limit : {rung.peak - 1, rung.peak, rung.peak + 1}) {
       if (limit < rungs.back().peak) continue;
-      const Choice chosen = choose_settings(peaks, start_, bounds_, limit);
+      const Choice chosen = choose(peaks, limit);
       ASSERT_TRUE(chosen.fits);
       EXPECT_EQ(chosen.peak, peak_with(shape_, chosen.settings));
       EXPECT_LE(chosen.peak, limit);
@@ -98,7 +104,7 @@ TEST_F(Choose, TakesTheQuickestThatFits) {
 
 TEST_F(Choose, ChangesNothingWhereNothingHasToChange) {
   StepPeaks peaks(shape_);
-  const Choice chosen = choose_settings(peaks, start_, bounds_, peaks.peak(start_));
+  const Choice chosen = choose(peaks, peaks.peak(start_));
   EXPECT_TRUE(chosen.fits);
   EXPECT_EQ(chosen.settings, start_);
 }
@@ -106,7 +112,7 @@ TEST_F(Choose, ChangesNothingWhereNothingHasToChange) {
 TEST_F(Choose, SaysThatNothingFits) {
   const Choice last = all().back();
   StepPeaks peaks(shape_);
-  const Choice chosen = choose_settings(peaks, start_, bounds_, 1000);
+  const Choice chosen = choose(peaks, 1000);
   EXPECT_FALSE(chosen.fits);
   EXPECT_EQ(chosen.settings, last.settings);
   EXPECT_EQ(chosen.peak, last.peak);

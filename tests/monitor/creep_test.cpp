@@ -225,6 +225,32 @@ TEST(Creep, GoesOnAfterAResume) {
   expect_only(run.history(), Kind::kCreep, {"steps 56 to 110"});
 }
 
+TEST(Creep, OfAnEarlierProcessMeetsNoLimit) {
+  HistoryBuilder run;
+  run.steps(100).start(100).steps(30);
+  for (Step& step : run.rows()) {
+    if (step.step <= 100) HistoryBuilder::leak(step, "other", step.step * 100 * kMiB);
+  }
+  const Verdict verdict = verdict_of(run.history());
+  ASSERT_EQ(verdict.kind, Kind::kCreep) << text_of(verdict);
+  EXPECT_EQ(verdict.findings.at(0).harm, Harm::kNone);
+  EXPECT_TRUE(verdict.findings.at(0).figures["step_at_limit"].is_null());
+  EXPECT_NE(verdict.evidence.find("grew by 100.0 MiB a step in an earlier process"),
+            std::string::npos)
+      << verdict.evidence;
+  EXPECT_EQ(verdict.evidence.find("is reached"), std::string::npos) << verdict.evidence;
+}
+
+TEST(Creep, OfARunThatEndedMeetsNoLimit) {
+  HistoryBuilder run;
+  run.steps(100);
+  for (Step& step : run.rows()) HistoryBuilder::leak(step, "other", step.step * 100 * kMiB);
+  run.history().outcome = {.exit_code = 75, .exit_reason = "stopped"};
+  const Verdict verdict = verdict_of(run.history());
+  EXPECT_EQ(verdict.findings.at(0).harm, Harm::kNone) << text_of(verdict);
+  EXPECT_EQ(verdict.evidence.find("is reached"), std::string::npos) << verdict.evidence;
+}
+
 TEST(Creep, IsNotAChangedRung) {
   HistoryBuilder run;
   run.steps(200);

@@ -61,8 +61,8 @@ class HistoryBuilder {
     monitor::LargestMicroBatch& batch = step.largest_micro_batch;
     const int64_t more = tokens - batch.examples.front().tokens;
     batch.examples.front() = {"long.jsonl:77", tokens};
+    batch.longest = tokens;
     batch.tokens += more;
-    step.tokens += more;
     step.memory_peak += more * kBytesPerToken;
     step.memory_at_peak["activations"] += more * kBytesPerToken;
     step.memory_reserved = std::max(step.memory_reserved, step.memory_peak);
@@ -82,9 +82,9 @@ class HistoryBuilder {
 
   void add_step() {
     monitor::Step step;
+    int64_t tokens = 0;  // of the step
     step.step = history_.steps.empty() ? 1 : history_.steps.back().step + 1;
-    step.micro_batches = 4;
-    for (int64_t batch = 0; batch < step.micro_batches; ++batch) {
+    for (int64_t batch = 0; batch < 4; ++batch) {
       monitor::LargestMicroBatch micro_batch{.documents = 4};
       for (int64_t document = 0; document < micro_batch.documents; ++document) {
         const int64_t tokens = between(100, 400);
@@ -93,14 +93,14 @@ class HistoryBuilder {
       }
       std::ranges::sort(micro_batch.examples, std::ranges::greater(),
                         &monitor::ExampleSize::tokens);
-      step.tokens += micro_batch.tokens;
-      step.documents += micro_batch.documents;
+      micro_batch.longest = micro_batch.examples.front().tokens;
+      tokens += micro_batch.tokens;
       if (micro_batch.tokens > step.largest_micro_batch.tokens) {
         step.largest_micro_batch = micro_batch;
       }
     }
     add_memory(step);
-    add_figures(step);
+    add_figures(step, tokens);
     history_.steps.push_back(step);
     if (step.step % kEvaluationSteps == 0) add_evaluation(step.step);
   }
@@ -121,24 +121,24 @@ class HistoryBuilder {
     step.memory_neighbours = 600 * kMiB + between(-20, 20) * kMiB;
   }
 
-  void add_figures(monitor::Step& step) {
+  void add_figures(monitor::Step& step, int64_t tokens) {
     step.seconds = 2.0 + 0.01 * static_cast<double>(between(-20, 20));
     time_ += step.seconds;
     step.time = time_;
     step.elapsed_seconds = time_ - history_.starts.back().time;
-    step.tokens_per_second = static_cast<double>(step.tokens) / step.seconds;
+    step.tokens_per_second = static_cast<double>(tokens) / step.seconds;
     step.epoch = static_cast<double>(step.step) / 300.0;
     step.loss = 2.0 / std::sqrt(static_cast<double>(step.step)) + 0.5;
     step.grad_norm = 1.0;
     step.learning_rate = 1e-4;
-    tokens_total_ += step.tokens;
+    tokens_total_ += tokens;
     step.tokens_total = tokens_total_;
   }
 
   void add_evaluation(int64_t step) {
     const monitor::Bytes peak = kLive + 900 * kMiB;
     history_.evaluations.push_back(
-        {.step = step, .loss = 1.0, .perplexity = 2.7, .seconds = 20.0, .memory_peak = peak});
+        {.step = step, .loss = 1.0, .perplexity = 2.7, .memory_peak = peak});
     reserved_ = std::max(reserved_, peak);
     time_ += 20.0;
   }

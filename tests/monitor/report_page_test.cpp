@@ -101,7 +101,8 @@ TEST(ReportPage, ManyComponentsAreSummed) {
   double sum = 0.0;
   for (const double part : parts_of(history.steps[0].memory_at_peak, figures)) sum += part;
   Bytes expected = 0;
-  for (const auto& [name, bytes] : history.steps[0].memory_at_peak) expected += bytes;
+  const ByComponent& parts = history.steps[0].memory_at_peak;
+  for (size_t i = 0; i < parts.size(); ++i) expected += parts.bytes(i);
   EXPECT_EQ(sum, static_cast<double>(expected));
 }
 

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/metrics.h"
 #include "base/publish.h"
+#include "monitor/this_machine.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_dir.h"
 
@@ -101,6 +102,56 @@ TEST(RunFollower, TellsTheStatesOfARun) {
   EXPECT_TRUE(follower.poll());
   EXPECT_EQ(follower.state(), RunState::kRunning);
   EXPECT_FALSE(follower.history().outcome);
+}
+
+Json start_of(int64_t pid, const std::string& host) {
+  return {{"kind", "start"}, {"first_step", 0}, {"pid", pid}, {"host", host}};
+}
+
+TEST(RunFollower, AResumeThatLoadsIsStarting) {
+  const TempDir dir;
+  dir.write("metrics.jsonl", start_of(4711, "node7").dump() + "\n" + step_row(1).dump() + "\n");
+  const DirLock lock(dir.path());
+  RunFollower follower(dir.path());
+  for (const char* other : {"pid 4712 on node7\n", "pid 4711 on node8\n"}) {
+    dir.write(".rung.lock", other);
+    follower.poll();
+    EXPECT_EQ(follower.state(), RunState::kStarting) << other;
+  }
+  for (const char* text : {"pid 4711 on node7\n", "", "something else\n"}) {
+    dir.write(".rung.lock", text);
+    follower.poll();
+    EXPECT_EQ(follower.state(), RunState::kRunning) << text;
+  }
+}
+
+TEST(RunFollower, ARunOnAMachineWhoseLockIsNotSeenMayGoOn) {
+  const TempDir dir;
+  const auto state = [&](const std::string& host, double age, double seconds) {
+    Json step = step_row(1);
+    step["time"] = seconds_since_1970() - age;
+    step["seconds"] = seconds;
+    dir.write("metrics.jsonl", start_of(4711, host).dump() + "\n" + step.dump() + "\n");
+    RunFollower follower(dir.path());
+    follower.poll();
+    return follower.state();
+  };
+  EXPECT_EQ(state("elsewhere", 300, 1), RunState::kUnseen);
+  EXPECT_EQ(state("elsewhere", 900, 1), RunState::kKilled);
+  EXPECT_EQ(state("elsewhere", 900, 60), RunState::kUnseen);
+  EXPECT_EQ(state("elsewhere", 1300, 60), RunState::kKilled);
+  EXPECT_EQ(state(host_name(), 1, 1), RunState::kKilled);
+}
+
+TEST(RunFollower, ReadsALineAnewThatWasCutOff) {
+  const TempDir dir;
+  const std::string first = step_row(1).dump() + "\n";
+  dir.write("metrics.jsonl", first + "{\"kind\": \"tra");
+  RunFollower follower(dir.path());
+  follower.poll();
+  dir.write("metrics.jsonl", first + step_row(2).dump() + "\n");  // as a resume does
+  follower.poll();
+  EXPECT_EQ(follower.history().steps.size(), 2u);
 }
 
 TEST(RunFollower, RefusesAFolderWithoutARecord) {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <string>
 
+#include "base/json.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_dir.h"
 
@@ -63,6 +64,31 @@ TEST(RunHistory, ReadsStartEvaluationAndOutOfMemory) {
   EXPECT_TRUE(history.out_of_memory[0].is_again);
 }
 
+TEST(RunHistory, ReadsWhatRanOutOfMemory) {
+  const RunHistory history =
+      read(R"({"kind":"start","first_step":0})"
+           "\n"
+           R"({"kind":"out_of_memory","step":0,"during":"the largest micro-batch",)"
+           R"("settings":"train","longest":{"source":"a.jsonl:9","tokens":125}})"
+           "\n"
+           R"({"kind":"out_of_memory","step":4,"during":"the evaluation","settings":"eval"})"
+           "\n"
+           R"({"kind":"out_of_memory","step":4,"during":"step 5"})"
+           "\n"
+           R"({"kind":"out_of_memory","step":4,"during":"the checkpoint","longest":7})"
+           "\n");
+  const std::vector<OutOfMemory>& events = history.out_of_memory;
+  ASSERT_EQ(events.size(), 4u);
+  ASSERT_TRUE(events[0].longest);
+  EXPECT_EQ(events[0].longest->source, "a.jsonl:9");
+  EXPECT_EQ(events[0].longest->tokens, 125);
+  EXPECT_TRUE(events[0].is_of_steps() && events[0].is_of_trial());
+  EXPECT_EQ(events[0].process, 1u);
+  EXPECT_FALSE(events[1].is_of_steps() || events[1].longest);
+  EXPECT_TRUE(events[2].is_of_steps());
+  EXPECT_FALSE(events[3].is_of_steps() || events[3].longest);
+}
+
 TEST(RunHistory, HasAStepThatWasTakenAgainOnce) {
   const RunHistory history = read(
       "{\"kind\":\"train\",\"step\":1,\"loss\":1.0}\n{\"kind\":\"train\",\"step\":2,\"loss\":2.0}\n"
@@ -100,6 +126,101 @@ TEST(RunHistory, AKeyOfAnotherTypeIsLeftOut) {
       "\"memory_peak\":1.5}\n");
   EXPECT_TRUE(std::isnan(history.steps.at(0).loss));
   EXPECT_EQ(history.steps.at(0).memory_peak, 0);
+}
+
+TEST(RunHistory, LeavesOutNumbersThatNoRunHas) {
+  for (const char* number :
+       {"9223372036854775808", "18446744073709551615", "9007199254740993", "-1", "1e308", "1.5"}) {
+    SCOPED_TRACE(number);
+    const std::string value = number;
+    const RunHistory history =
+        read("{\"kind\":\"start\",\"first_step\":" + value + ",\"total_steps\":" + value +
+             ",\"pid\":" + value + "}\n{\"kind\":\"train\",\"step\":1,\"memory_peak\":" + value +
+             ",\"memory_neighbours\":" + value + ",\"memory_at_peak\":{\"head\":" + value +
+             "},\"largest_micro_batch\":{\"tokens\":" + value +
+             "}}\n{\"kind\":\"train\",\"step\":" + value +
+             "}\n{\"kind\":\"out_of_memory\",\"step\":" + value + "}\n");
+    ASSERT_EQ(history.steps.size(), 1u) << "a step has a number from 1 to 2^53";
+    EXPECT_EQ(history.starts.at(0).first_step, 0);
+    EXPECT_EQ(history.starts.at(0).total_steps, 0);
+    EXPECT_EQ(history.starts.at(0).pid, 0);
+    EXPECT_EQ(history.steps[0].memory_peak, 0);
+    EXPECT_FALSE(history.steps[0].memory_neighbours);
+    EXPECT_TRUE(history.steps[0].memory_at_peak.empty());
+    EXPECT_EQ(history.steps[0].largest_micro_batch.tokens, 0);
+    EXPECT_EQ(history.out_of_memory.at(0).step, 0);
+  }
+}
+
+TEST(RunHistory, LeavesOutStepsWithoutANumber) {
+  EXPECT_TRUE(read("{\"kind\":\"train\"}\n{\"kind\":\"train\",\"step\":0}\n").steps.empty());
+}
+
+TEST(RunHistory, AnExitCodeIsAnInt) {
+  for (const char* code :
+       {"4294967296", "2147483648", "-2147483649", "1e10", "18446744073709551615"}) {
+    const TempDir dir;
+    dir.write("run.json", std::string("{\"exit_code\":") + code + "}");
+    EXPECT_EQ(read_run_history(dir.path()).outcome->exit_code, 0) << code;
+  }
+}
+
+TEST(RunHistory, CutsLongTexts) {
+  std::string text;
+  for (int i = 0; i < 3000; ++i) text += "\u00e9";
+  const RunHistory history = read("{\"kind\":\"start\",\"device\":\"" + text + "\"}\n");
+  const std::string& device = history.starts.at(0).device;
+  EXPECT_LE(device.size(), 2000u);
+  EXPECT_GT(device.size(), 1990u);
+  EXPECT_TRUE(device.ends_with("\u00e9...")) << "no half a character";
+  const TempDir dir;
+  dir.write("run.json", Json{{"config", std::string(100'000, 'x')}}.dump());
+  EXPECT_EQ(read_run_history(dir.path()).outcome->config.size(), 65'536u);
+}
+
+TEST(RunHistory, RefusesALineThatIsTooLong) {
+  const std::string row = "{\"kind\":\"train\",\"step\":1}\n";
+  for (const char* end : {"\n", ""}) {
+    expect_error(ExitCode::kDamaged, "metrics.jsonl:2",
+                 [&] { read(row + std::string((size_t{1} << 20) + 1, ' ') + end); });
+  }
+}
+
+// Of a million steps the names would take more than all their figures.
+TEST(RunHistory, KeepsTheExamplesOfTheHighestSteps) {
+  std::string metrics;
+  const auto add = [&](int64_t step, int64_t peak) {
+    metrics += Json{{"kind", "train"},
+                    {"step", step},
+                    {"memory_peak", peak},
+                    {"memory_live", 10},
+                    {"largest_micro_batch",
+                     {{"tokens", 9}, {"examples", {{{"source", "a:1"}, {"tokens", 7}}}}}}}
+                   .dump() +
+               "\n";
+  };
+  add(1, 100);
+  add(2, 90);
+  add(3, 110);
+  metrics += "{\"kind\":\"out_of_memory\",\"step\":3}\n";
+  add(4, 50);
+  add(5, 40);
+  for (int64_t step = 6; step <= 1000; ++step) add(step, 50 + step);
+  const RunHistory history = read(metrics);
+  const auto num_named = [&](size_t first, size_t end) {
+    size_t count = 0;
+    for (size_t i = first; i < end; ++i) {
+      count += history.steps[i].largest_micro_batch.examples.size();
+      EXPECT_EQ(history.steps[i].largest_micro_batch.longest, 7);
+    }
+    return count;
+  };
+  EXPECT_EQ(num_named(0, 1000), 256u) << "bounded where each step is the highest so far";
+  EXPECT_EQ(history.steps.back().largest_micro_batch.examples.size(), 1u);
+  metrics.clear();
+  for (int64_t step = 1; step <= 5; ++step) add(step, step == 3 ? 110 : 100 - step);
+  EXPECT_EQ(read(metrics).steps[2].largest_micro_batch.examples.at(0).source, "a:1");
+  EXPECT_TRUE(read(metrics).steps[4].largest_micro_batch.examples.empty());
 }
 
 TEST(RunHistory, NamesTheDamagedLine) {

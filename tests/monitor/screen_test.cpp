@@ -2,6 +2,7 @@
 // the program (tests/command/monitor_test.cpp).
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,23 @@ TEST(TextBlock, NeverCutsACharacter) {
 
 TEST(TextBlock, EscapesControlCharactersAndLineBreaks) {
   EXPECT_EQ(lines_of("a\x1b[2J\nb", 80), (Lines{"label     a\\x1b[2J\\x0ab"}));
+  EXPECT_EQ(lines_of("a\tb", 80), (Lines{"label     a\\x09b"}));
+}
+
+TEST(TextBlock, HasNoLabelColumnsOnANarrowTerminal) {
+  EXPECT_EQ(lines_of("one two three", 12), (Lines{"label one", "two three"}));
+  for (int width = -1; width < 20; ++width) {
+    for (const std::string& line : lines_of("one two three 12345678901234567890", width)) {
+      EXPECT_LE(static_cast<int>(line.size()), std::max(width, 1));
+    }
+  }
+}
+
+TEST(TextBlock, CutsTextsOfTooManyLines) {
+  TextBlock block(30);
+  block.add("label", "one two three four five six seven eight", 1);
+  block.add("more", "one two three", 1);
+  EXPECT_EQ(block.take(), (Lines{"label     one two three...", "more      one two three"}));
 }
 
 TEST(TextBlock, AddsNothingForNothing) { EXPECT_EQ(lines_of("", 80), Lines{}); }

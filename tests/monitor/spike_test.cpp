@@ -75,6 +75,23 @@ TEST(Spike, IsNotTheLongEndOfOrdinaryLengths) {
   expect_healthy(run.history());
 }
 
+TEST(Spike, IsAPeakPastThePlanOrNearTheLimitWhateverTheSpread) {
+  HistoryBuilder run;
+  run.steps(99);
+  for (Step& step : run.rows()) {
+    if (step.step % 3 == 0) HistoryBuilder::lengthen(step, 1500);
+  }
+  HistoryBuilder::lengthen(run.rows()[50], 5000);
+  Start& start = run.history().starts.back();
+  start.memory_planned = 9 * kGiB;
+  expect_healthy(run.history());
+  start.memory_planned = 7 * kGiB;
+  expect_only(run.history(), Kind::kSpike, {"step 51", "long.jsonl:77 (5,000 tokens)"});
+  start.memory_planned = 9 * kGiB;
+  start.memory_limit = run.rows()[50].memory_peak + 600 * kMiB;  // 500 of them beside tensors
+  expect_only(run.history(), Kind::kSpike, {"step 51"});
+}
+
 TEST(Spike, IsNotALittleMoreThanBatchesOfOneSize) {
   HistoryBuilder run;
   run.steps(100);

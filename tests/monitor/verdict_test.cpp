@@ -40,6 +40,19 @@ TEST(Verdict, SaysWhereStepsAreTooFew) {
   expect_only(run.steps(4).history(), Kind::kHealthy, {"4 steps without a finding", "too few"});
 }
 
+TEST(Verdict, HasTooFewStepsWhereThereAreNoneInARow) {
+  HistoryBuilder run;
+  for (int64_t done = 0; done < 60; done += 6) run.start(done).steps(6);
+  expect_only(run.history(), Kind::kHealthy, {"60 steps without a finding", "too few"});
+}
+
+TEST(Verdict, NamesTheLargestPeakOfEvaluationsToo) {
+  HistoryBuilder run;
+  run.steps(100);
+  run.history().evaluations.at(1).memory_peak = 11 * kGiB;
+  expect_only(run.history(), Kind::kHealthy, {"the largest peak was 11.0 GiB"});
+}
+
 TEST(Verdict, LongRunsAreRead) {
   HistoryBuilder run;
   expect_healthy(run.steps(20000).history());
@@ -150,27 +163,26 @@ TEST(Neighbour, MayBeUnknown) {
   expect_healthy(run.history());
 }
 
-// On a CPU neighbours are all other processes of the machine.
-RunHistory on_cpu(Bytes rise) {
+// There it is all that goes on on the machine.
+TEST(Neighbour, IsNothingOnACpu) {
   HistoryBuilder run;
   run.history().starts.back().pci_bus_id = "";
   run.steps(100);
   for (Step& step : run.rows()) {
-    if (step.step >= 60) *step.memory_neighbours += rise;
+    *step.memory_neighbours += step.step * 211 % 17 * kGiB;
+    if (step.step >= 60) *step.memory_neighbours += 40 * kGiB;
   }
-  return run.history();
+  expect_healthy(run.history());
 }
 
-TEST(Neighbour, IsWhatTheMachineLacksOnACpu) {
-  expect_healthy(on_cpu(900 * kMiB));
-  expect_only(on_cpu(3 * kGiB), Kind::kNeighbour, {"other processes on the machine took 3."});
-}
-
-TEST(Neighbour, IsNotToBlameForTheLimitOnACpu) {
-  RunHistory history = on_cpu(3 * kGiB);
-  history.out_of_memory = {
-      {.step = 79, .during = "step 80 (16 documents)", .reason = "full", .is_again = true}};
-  EXPECT_EQ(kinds_of(verdict_of(history)), (std::vector{Kind::kOutOfMemory, Kind::kNeighbour}));
+TEST(Neighbour, IsNothingWhereTheRecordDoesNotSayWhatTheDeviceIs) {
+  HistoryBuilder run;
+  run.steps(100);
+  run.history().starts.clear();
+  for (Step& step : run.rows()) {
+    if (step.step >= 60) *step.memory_neighbours += 3 * kGiB;
+  }
+  expect_healthy(run.history());
 }
 
 TEST(Neighbour, IsToBlameForTheLimitOnAGpu) {
@@ -220,16 +232,87 @@ TEST(OutOfMemory, IsNotBlamedOnWhatCameLater) {
   EXPECT_EQ(kinds_of(verdict), (std::vector{Kind::kOutOfMemory, Kind::kNeighbour}));
 }
 
+TEST(OutOfMemory, IsNotBlamedOnWhatHadGone) {
+  HistoryBuilder run;
+  run.steps(100);
+  for (Step& step : run.rows()) {
+    if (step.step >= 30 && step.step < 35) *step.memory_neighbours += 3 * kGiB;
+  }
+  for (const int64_t step : {20, 36, 80}) {
+    run.history().out_of_memory = {{.step = step, .during = "a step", .is_again = true}};
+    const Verdict verdict = verdict_of(run.history());
+    EXPECT_EQ(verdict.kind, Kind::kOutOfMemory) << step << "\n" << text_of(verdict);
+    EXPECT_NE(verdict.evidence.find("nothing else in the record explains it"), std::string::npos);
+  }
+  for (const int64_t step : {29, 32, 34}) {
+    run.history().out_of_memory = {{.step = step, .during = "a step", .is_again = true}};
+    EXPECT_EQ(verdict_of(run.history()).kind, Kind::kNeighbour) << step;
+  }
+}
+
+TEST(OutOfMemory, IsNotBlamedOnAnotherProcess) {
+  HistoryBuilder run;
+  run.steps(50).start(50).steps(50);
+  for (Step& step : run.rows()) {
+    if (step.step >= 30 && step.step <= 50) *step.memory_neighbours += 3 * kGiB;
+  }
+  run.history().out_of_memory = {{.step = 50, .during = "step 51", .is_again = true}};
+  EXPECT_EQ(verdict_of(run.history()).kind, Kind::kOutOfMemory)
+      << text_of(verdict_of(run.history()));
+  run.history().out_of_memory.front().process = 1;  // a step that the second one took again
+  EXPECT_EQ(verdict_of(run.history()).kind, Kind::kNeighbour) << text_of(verdict_of(run.history()));
+}
+
+TEST(OutOfMemory, IsNotBlamedOnASmallLeak) {
+  HistoryBuilder run;
+  run.steps(100);
+  for (Step& step : run.rows()) HistoryBuilder::leak(step, "other", step.step * kMiB);
+  run.history().out_of_memory = {{.step = 80, .during = "step 81", .is_again = true}};
+  const Verdict verdict = verdict_of(run.history());
+  EXPECT_EQ(kinds_of(verdict), (std::vector{Kind::kOutOfMemory, Kind::kCreep})) << text_of(verdict);
+}
+
 TEST(OutOfMemory, NamesTheLongRowThatWasSplitInTheEnd) {
   HistoryBuilder run;
   run.steps(100);
   Step& step = run.rows()[49];
-  step.largest_micro_batch = {.tokens = 2048, .documents = 1, .examples = {{"a.jsonl:9", 2048}}};
+  step.largest_micro_batch = {
+      .tokens = 2048, .documents = 1, .longest = 2048, .examples = {{"a.jsonl:9", 2048}}};
   run.history().out_of_memory = {
       {.step = 49, .during = "step 50 (16 documents)", .reason = "full", .to = "4 parts"}};
   const Verdict verdict = verdict_of(run.history());
   EXPECT_EQ(kinds_of(verdict), (std::vector{Kind::kSpike, Kind::kOutOfMemory})) << text_of(verdict);
   EXPECT_NE(verdict.evidence.find("a.jsonl:9, has 2,048 tokens"), std::string::npos);
+}
+
+TEST(OutOfMemory, NamesTheLongRowThatItsRowNames) {
+  for (const char* during : {"step 50 (16 documents)", "the largest micro-batch (1 document)"}) {
+    SCOPED_TRACE(during);
+    HistoryBuilder run;
+    run.steps(100);
+    run.history().out_of_memory = {{.step = 49,
+                                    .during = during,
+                                    .reason = "full",
+                                    .to = "4 parts",
+                                    .settings = "train",
+                                    .longest = ExampleSize{"a.jsonl:9", 2048}}};
+    const Verdict verdict = verdict_of(run.history());
+    EXPECT_EQ(kinds_of(verdict), (std::vector{Kind::kSpike, Kind::kOutOfMemory}))
+        << text_of(verdict);
+    EXPECT_EQ(verdict.findings.at(0).harm, Harm::kSuffered);
+    EXPECT_NE(verdict.evidence.find("a.jsonl:9, has 2,048 tokens"), std::string::npos);
+  }
+}
+
+TEST(OutOfMemory, IsNoSpikeInAnEvaluationOrWithAnOrdinaryRow) {
+  for (const OutOfMemory& event :
+       {OutOfMemory{.step = 50, .settings = "eval", .longest = ExampleSize{"v.jsonl:1", 4096}},
+        OutOfMemory{.step = 50, .settings = "train", .longest = ExampleSize{"a.jsonl:1", 300}}}) {
+    HistoryBuilder run;
+    run.steps(100);
+    run.history().out_of_memory = {event};
+    EXPECT_EQ(kinds_of(verdict_of(run.history())), std::vector{Kind::kOutOfMemory});
+  }
 }
 
 TEST(OutOfMemory, SaysThatTheRunNeverBegan) {

@@ -1,13 +1,10 @@
 // Whole training runs on the tiny model: what they leave behind, and how they end.
 #include "training/run.h"
 
-#include <ATen/ops/empty.h>
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <csignal>
-#include <limits>
 #include <set>
 
 #include "base/config.h"
@@ -26,17 +23,10 @@ using rung::testing::expect_same_outcome;
 using rung::testing::kTinySteps;
 using rung::testing::metrics_of;
 using rung::testing::outcome_of;
+using rung::testing::rows_of_kind;
 using rung::testing::run_record_of;
 using rung::testing::TinyRun;
 using rung::testing::WatchedLog;
-
-std::vector<Json> rows_of_kind(const fs::path& output_dir, const std::string& kind) {
-  std::vector<Json> rows;
-  for (Json& row : metrics_of(output_dir)) {
-    if (row["kind"] == kind) rows.push_back(std::move(row));
-  }
-  return rows;
-}
 
 std::set<std::string> names_in(const fs::path& folder) {
   std::set<std::string> names;
@@ -339,229 +329,6 @@ TEST(Train, RefusesToOverwriteTheAdapterItStartsFrom) {
   expect_error(ExitCode::kConfig, "lora_model_dir lies in output_dir",
                [&] { run.train({.mode = ResumeChoice::Mode::kNever}); });
   EXPECT_TRUE(fs::exists(run.config.output_dir / "adapter_model.safetensors"));
-}
-
-// A model in which every row with token 255 gives a loss that is not finite.
-void poison_token_255(const TinyRun& run) {
-  nlohmann::json config = rung::testing::tiny_model_config();
-  config["tie_word_embeddings"] = false;
-  run.dir.write("model/config.json", config.dump());
-  const fs::path weights = run.dir / "model/model.safetensors";
-  rung::testing::write_random_weights(weights, config);
-  const format::SafetensorsFile file(weights);
-  const format::TensorInfo& embeddings = file.tensors().at("model.embed_tokens.weight");
-  std::string bytes = rung::testing::file_bytes(weights);
-  std::string row(static_cast<size_t>(embeddings.num_elements() * 4), '\0');
-  file.read("model.embed_tokens.weight", 0, std::as_writable_bytes(std::span(row)));
-  const size_t at = bytes.find(row) + 255 * 32 * 4;
-  const float infinite = std::numeric_limits<float>::infinity();
-  std::memcpy(bytes.data() + at, &infinite, sizeof(infinite));
-  run.dir.write("model/model.safetensors", bytes);
-}
-
-// A record a step, in order; those of `poisoned` (from 0) are not finite.
-std::string records_with_poison(const std::set<int64_t>& poisoned) {
-  std::string text;
-  for (int64_t i = 0; i < kTinySteps; ++i) {
-    Json ids = {1, 2, 3, 4, poisoned.contains(i) ? 255 : 5, 6};
-    text += Json{{"input_ids", ids}}.dump() + "\n";
-  }
-  return text;
-}
-
-struct PoisonedRun : TinyRun {
-  explicit PoisonedRun(const std::set<int64_t>& poisoned) {
-    poison_token_255(*this);
-    config.datasets[0].path = dir.write("poisoned.jsonl", records_with_poison(poisoned));
-    config.sample_packing = false;
-    config.shuffle = false;
-    config.gradient_accumulation_steps = 1;
-    config.max_skipped_steps = 2;
-  }
-};
-
-TEST(Train, SkipsAndCountsStepsThatAreNotFinite) {
-  const PoisonedRun run({1, 3, 5});
-  WatchedLog log;
-  EXPECT_EQ(run.train(log), ExitCode::kOk);
-  EXPECT_EQ(run_record_of(run.config.output_dir)["skipped_steps"], 3);
-  EXPECT_TRUE(log.contains("step 2 skipped: its loss is not finite, because of " +
-                           (run.dir / "poisoned.jsonl").string() + ":2 (6 tokens)"))
-      << log.text();
-  for (const format::AdapterTensor& tensor : format::read_adapter(run.config.output_dir).tensors) {
-    for (const float value : tensor.b) ASSERT_TRUE(std::isfinite(value));
-  }
-}
-
-// Of a step over several documents the one at fault is named, and only that.
-TEST(Train, NamesTheExamplesBehindAStepThatIsNotFinite) {
-  PoisonedRun run({4});
-  run.config.gradient_accumulation_steps = 3;
-  run.config.max_steps = 2;
-  run.train();
-  const std::vector<Json> rows = rows_of_kind(run.config.output_dir, "train");
-  EXPECT_FALSE(rows[0].contains("skipped"));
-  EXPECT_EQ(rows[1].at("skipped"), true);
-  const std::string culprit = (run.dir / "poisoned.jsonl").string() + ":5";
-  EXPECT_EQ(rows[1].at("not_finite"), Json::array({culprit}));
-}
-
-TEST(Train, WritesNullForALossThatIsNotFinite) {
-  const PoisonedRun run({1});
-  run.train();
-  const std::vector<Json> rows = rows_of_kind(run.config.output_dir, "train");
-  EXPECT_TRUE(rows[0]["loss"].is_number());
-  EXPECT_TRUE(rows[1]["loss"].is_null());
-  EXPECT_TRUE(rows[2]["loss"].is_number());
-}
-
-TEST(Train, GivesUpAfterTooManySkippedStepsInARow) {
-  const PoisonedRun run({0, 2, 3});
-  const std::string message = error_of(ExitCode::kDiverged, [&] { run.train(); });
-  EXPECT_NE(message.find("2 steps in a row"), std::string::npos) << message;
-  EXPECT_NE(message.find(run.checkpoint(4).string()), std::string::npos) << message;
-  for (const format::AdapterTensor& tensor : format::read_adapter(run.checkpoint(4)).tensors) {
-    for (const float value : tensor.b) ASSERT_TRUE(std::isfinite(value));
-  }
-  const Json record = run_record_of(run.config.output_dir);
-  EXPECT_EQ(record["exit_code"], 5);
-  EXPECT_EQ(record["steps"], 4);
-  EXPECT_EQ(record["skipped_steps"], 3);
-}
-
-TEST(Train, AStepThatIsNotFiniteChangesNothing) {
-  PoisonedRun poisoned({kTinySteps - 1});
-  poisoned.train();
-  PoisonedRun sound({});
-  sound.config.max_steps = kTinySteps - 1;
-  sound.config.lr_scheduler = poisoned.config.lr_scheduler = LrScheduler::kConstant;
-  poisoned.train({.mode = ResumeChoice::Mode::kNever});
-  sound.train();
-  EXPECT_EQ(rung::testing::file_bytes(poisoned.config.output_dir / "adapter_model.safetensors"),
-            rung::testing::file_bytes(sound.config.output_dir / "adapter_model.safetensors"));
-}
-
-TEST(Train, RefusesAStepThatCannotFit) {
-  TinyRun run;
-  run.config.memory_limit = 200 << 10;
-  const std::string message = error_of(ExitCode::kDoesNotFit, [&] { run.train(); });
-  EXPECT_NE(message.find("expected at most 200.0 KiB"), std::string::npos) << message;
-  const Json record = run_record_of(run.config.output_dir);
-  EXPECT_EQ(record["exit_code"], 4);
-  EXPECT_EQ(record["exit_reason"], message);
-  EXPECT_EQ(record["steps"], 0);
-}
-
-int64_t planned_peak(const TinyRun& run) {
-  return run_record_of(run.config.output_dir)["memory"]["planned_peak"];
-}
-
-TEST(Train, RecomputesBlocksUntilItFits) {
-  TinyRun run;
-  run.config.sequence_len = 128;
-  run.config.gradient_checkpointing = {.mode = Recompute::Mode::kAll};
-  run.train();
-  const int64_t smallest = planned_peak(run);
-  const std::string adapter =
-      rung::testing::file_bytes(run.config.output_dir / "adapter_model.safetensors");
-  run.config.memory_limit = smallest;
-  run.config.gradient_checkpointing = {};
-  WatchedLog log;
-  run.train(log, {.mode = ResumeChoice::Mode::kNever});
-  EXPECT_TRUE(log.contains("2 of 2 blocks recomputed")) << log.text();
-  EXPECT_EQ(rung::testing::file_bytes(run.config.output_dir / "adapter_model.safetensors"),
-            adapter);
-}
-
-TEST(Train, RefusesAChoiceOfRecomputedBlocksThatCannotFit) {
-  TinyRun run;
-  run.config.sequence_len = 128;
-  run.config.gradient_checkpointing = {.mode = Recompute::Mode::kNone};
-  run.train();
-  run.config.memory_limit = planned_peak(run) - 1;
-  expect_error(ExitCode::kDoesNotFit, "does not fit, even with 0 of 2 blocks recomputed",
-               [&] { run.train({.mode = ResumeChoice::Mode::kNever}); });
-}
-
-// As if a library took more for itself inside an operator than the plan can know of.
-struct UnplannedRun : TinyRun {
-  UnplannedRun() {
-    config.sequence_len = 128;
-    config.gradient_checkpointing = {.mode = Recompute::Mode::kAll};
-    train();
-    most_recomputed = planned_peak(*this);
-    adapter = rung::testing::file_bytes(config.output_dir / "adapter_model.safetensors");
-    config.gradient_checkpointing = {};
-    train({.mode = ResumeChoice::Mode::kNever});
-    config.memory_limit = planned_peak(*this);  // without recomputation, and no byte more
-    unplanned =
-        at::empty({(config.memory_limit - most_recomputed) / 2}, at::TensorOptions(at::kByte));
-  }
-  int64_t most_recomputed = 0;  // peak with every block recomputed
-  std::string adapter;          // of an undisturbed run
-  at::Tensor unplanned;
-};
-
-TEST(Train, GoesOnWithMoreRecomputationWhereMemoryRunsOut) {
-  UnplannedRun run;
-  WatchedLog log;
-  EXPECT_EQ(run.train(log, {.mode = ResumeChoice::Mode::kNever}), ExitCode::kOk) << log.text();
-  EXPECT_TRUE(log.contains("out of memory in the largest micro-batch")) << log.text();
-  EXPECT_TRUE(log.contains("once more as it was")) << log.text();
-  const Json record = run_record_of(run.config.output_dir);
-  EXPECT_GE(record["oom_recoveries"], 2);
-  const std::vector<Json> events = rows_of_kind(run.config.output_dir, "out_of_memory");
-  ASSERT_EQ(events.size(), record["oom_recoveries"].get<size_t>());
-  EXPECT_EQ(events[0].at("again"), true);
-  EXPECT_EQ(events[1].at("again"), false);
-  EXPECT_EQ(events[1].at("to"), record["rung_changes"][0]["to"]);
-  ASSERT_FALSE(record["rung_changes"].empty());
-  EXPECT_NE(record["rung_changes"][0]["to"].get<std::string>().find("blocks recomputed"),
-            std::string::npos);
-  EXPECT_EQ(rung::testing::file_bytes(run.config.output_dir / "adapter_model.safetensors"),
-            run.adapter);
-  const Json state = read_json_file(run.checkpoint(kTinySteps) / "state.json");
-  EXPECT_GT(state["climbed"]["recomputed_blocks"], 0);
-}
-
-TEST(Train, EndsWhereMemoryRunsOutWithFitOff) {
-  UnplannedRun run;
-  run.config.fit = "off";
-  expect_error(ExitCode::kDoesNotFit, "out of memory in step 1",
-               [&] { run.train({.mode = ResumeChoice::Mode::kNever}); });
-  const Json record = run_record_of(run.config.output_dir);
-  EXPECT_EQ(record["exit_code"], 4);
-  EXPECT_EQ(record["oom_recoveries"], 0);
-  EXPECT_NE(record["exit_reason"].get<std::string>().find("out of memory"), std::string::npos);
-}
-
-// What was climbed to is a part of the run: the process that goes on does not fall into the same
-// hole.
-TEST(Train, ResumesOnTheRungItHadClimbedTo) {
-  UnplannedRun run;
-  WatchedLog stopping("step 2/6", [] { std::raise(SIGTERM); });
-  EXPECT_EQ(run.train(stopping, {.mode = ResumeChoice::Mode::kNever}), ExitCode::kStopped);
-  WatchedLog log;
-  EXPECT_EQ(run.train(log), ExitCode::kOk) << log.text();
-  EXPECT_FALSE(log.contains("out of memory")) << log.text();
-  EXPECT_EQ(rung::testing::file_bytes(run.config.output_dir / "adapter_model.safetensors"),
-            run.adapter);
-}
-
-// A machine with less memory than the one that climbed: from there on, planned, not by failing.
-TEST(Train, ResumesOnAHigherRungWhereItHasTo) {
-  UnplannedRun run;
-  WatchedLog stopping("step 2/6", [] { std::raise(SIGTERM); });
-  EXPECT_EQ(run.train(stopping, {.mode = ResumeChoice::Mode::kNever}), ExitCode::kStopped);
-  run.unplanned.reset();
-  run.config.memory_limit = run.most_recomputed;
-  WatchedLog log;
-  EXPECT_EQ(run.train(log), ExitCode::kOk) << log.text();
-  EXPECT_TRUE(log.contains("goes on   with 2 of 2 blocks recomputed")) << log.text();
-  EXPECT_FALSE(log.contains("out of memory in")) << log.text();
-  EXPECT_LE(planned_peak(run), run.most_recomputed);
-  EXPECT_EQ(rung::testing::file_bytes(run.config.output_dir / "adapter_model.safetensors"),
-            run.adapter);
 }
 
 TEST(Train, NotesASequenceLenBeyondTheModel) {

@@ -130,6 +130,15 @@ inline std::vector<Json> metrics_of(const std::filesystem::path& output_dir) {
   return rows;
 }
 
+inline std::vector<Json> rows_of_kind(const std::filesystem::path& output_dir,
+                                      const std::string& kind) {
+  std::vector<Json> rows;
+  for (Json& row : metrics_of(output_dir)) {
+    if (row["kind"] == kind) rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
 inline Json run_record_of(const std::filesystem::path& output_dir) {
   return read_json_file(output_dir / "run.json");
 }

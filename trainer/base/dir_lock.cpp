@@ -109,9 +109,13 @@ void DirLock::remove_traces() const {
 }
 
 bool is_locked(const fs::path& dir) {
-  const FileDescriptor file(
-      ::open((dir / kLockName).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // were it a pipe
-  if (!file.is_open()) return false;
+  // Whatever else has the name, a link to a terminal, say, is not opened, or only looked at.
+  constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY;
+  const FileDescriptor file(::open((dir / kLockName).c_str(), kFlags));
+  struct stat opened = {};
+  if (!file.is_open() || ::fstat(file.get(), &opened) != 0 || !S_ISREG(opened.st_mode)) {
+    return false;
+  }
   // A shared lock, gone again with the descriptor: several may ask at a time.
   return ::flock(file.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }

@@ -15,6 +15,13 @@ struct NvmlMemory {  // nvmlMemory_t, bytes
   unsigned long long free;
   unsigned long long used;
 };
+struct NvmlMemoryV2 {  // nvmlMemory_v2_t
+  unsigned int version;
+  unsigned long long total;
+  unsigned long long reserved;
+  unsigned long long free;
+  unsigned long long used;
+};
 struct NvmlUtilization {  // nvmlUtilization_t, percent
   unsigned int gpu;
   unsigned int memory;
@@ -36,6 +43,7 @@ struct NvmlProcessInfo {  // nvmlProcessInfo_v2_t, which the functions _v3 fill
 };
 static_assert(sizeof(NvmlPciInfo) == 68);
 static_assert(sizeof(NvmlProcessInfo) == 24);
+static_assert(sizeof(NvmlMemoryV2) == 40);
 
 constexpr int kSuccess = 0;                          // NVML_SUCCESS
 constexpr int kInsufficientSize = 7;                 // NVML_ERROR_INSUFFICIENT_SIZE
@@ -44,6 +52,8 @@ constexpr int kTemperatureOfGpu = 0;                 // NVML_TEMPERATURE_GPU
 constexpr int kClockOfSm = 1;                        // NVML_CLOCK_SM
 constexpr int kClockOfMemory = 2;                    // NVML_CLOCK_MEM
 constexpr int kNoFunction = -1;                      // no code of NVML's
+constexpr unsigned int kMigEnabled = 1;              // NVML_DEVICE_MIG_ENABLE
+constexpr unsigned int kMemoryV2 = sizeof(NvmlMemoryV2) | 2U << 24U;  // nvmlMemory_v2
 
 constexpr double kMilliwatts = 1e-3;
 
@@ -126,7 +136,22 @@ Nvml::Handle* Nvml::find(const std::string& pci_bus_id) const {
   return device;
 }
 
+bool Nvml::is_divided(Handle* device) const {
+  unsigned int current = 0;
+  unsigned int pending = 0;
+  return call("nvmlDeviceGetMigMode", device, &current, &pending) == kSuccess &&
+         current == kMigEnabled;
+}
+
 std::optional<GpuMemory> Nvml::memory_of(Handle* device) const {
+  if (is_divided(device)) return std::nullopt;
+  NvmlMemoryV2 apart = {.version = kMemoryV2, .total = 0, .reserved = 0, .free = 0, .used = 0};
+  if (call("nvmlDeviceGetMemoryInfo_v2", device, &apart) == kSuccess) {
+    return GpuMemory{.total = static_cast<int64_t>(apart.total),
+                     .used = static_cast<int64_t>(apart.used),
+                     .free = static_cast<int64_t>(apart.free),
+                     .reserved = static_cast<int64_t>(apart.reserved)};
+  }
   NvmlMemory memory = {};
   if (call("nvmlDeviceGetMemoryInfo", device, &memory) != kSuccess) return std::nullopt;
   return GpuMemory{.total = static_cast<int64_t>(memory.total),
@@ -146,6 +171,7 @@ GpuFigures Nvml::figures_of(Handle* device) const {
     figures.pci_bus_id =
         std::string(pci.bus_id, std::find(pci.bus_id, pci.bus_id + sizeof(pci.bus_id), '\0'));
   }
+  figures.is_divided = is_divided(device);
   figures.memory = memory_of(device);
   NvmlUtilization utilization = {};
   if (call("nvmlDeviceGetUtilizationRates", device, &utilization) == kSuccess) {

@@ -15,8 +15,9 @@ namespace rung {
 
 struct GpuMemory {
   int64_t total = 0;  // bytes
-  int64_t used = 0;   // by all processes, and by the driver itself
+  int64_t used = 0;   // by all processes
   int64_t free = 0;
+  int64_t reserved = 0;  // by the driver and the GPU itself; old drivers count that as used
 };
 
 struct GpuProcess {
@@ -26,7 +27,8 @@ struct GpuProcess {
 
 struct GpuFigures {
   std::string name;
-  std::string pci_bus_id;  // "00000000:3B:00.0"
+  std::string pci_bus_id;   // "00000000:3B:00.0"
+  bool is_divided = false;  // into instances (MIG), whose memory NVML does not tell by the bus id
   std::optional<GpuMemory> memory;
   std::optional<int64_t> utilisation;         // percent of the last moments with a kernel at work
   std::optional<int64_t> memory_utilisation;  // likewise with a read or write of memory
@@ -71,6 +73,7 @@ class Nvml {
   template <typename... Arguments>
   std::optional<int64_t> number(const char* name, Arguments... arguments) const;
   Handle* find(const std::string& pci_bus_id) const;
+  bool is_divided(Handle* device) const;
   std::optional<GpuMemory> memory_of(Handle* device) const;
   GpuFigures figures_of(Handle* device) const;
   std::optional<std::vector<GpuProcess>> processes_of(Handle* device) const;

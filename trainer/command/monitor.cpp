@@ -41,7 +41,7 @@ struct Options {
 
 // What is seen at one look; only the form that is asked for is made.
 struct Look {
-  std::function<std::vector<std::string>(int width)> lines;
+  std::function<std::vector<std::string>(int width, int height)> lines;  // height 0: any
   std::function<Json()> json;
   bool is_last = false;  // nothing will change any more
 };
@@ -52,15 +52,17 @@ class Output {
 
   void show(const Look& look) {
     if (options_.json) {
-      print(look.json().dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+      print(look.json().dump(-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace) +
+            "\n");
     } else if (options_.on_terminal && !options_.once) {
       const int width = terminal_width(STDOUT_FILENO);
       // A line that fills the last column would wrap.
-      print(redraw_.text(look.lines(width - 1), width, terminal_height(STDOUT_FILENO)));
+      const int height = terminal_height(STDOUT_FILENO);
+      print(redraw_.text(look.lines(width - 1, height), width, height));
     } else {
       std::string text = has_shown_ ? "\n" : "";
       const int width = options_.on_terminal ? terminal_width(STDOUT_FILENO) : kPlainWidth;
-      for (const std::string& line : look.lines(width)) text += line + "\n";
+      for (const std::string& line : look.lines(width, 0)) text += line + "\n";
       print(text);
     }
     has_shown_ = true;
@@ -72,16 +74,19 @@ class Output {
   bool has_shown_ = false;
 };
 
-// Shows what `look` sees until it is the last, or the end is asked for.
-void watch(const Options& options, const std::function<Look()>& look) {
+// Shows what `look` sees until it is the last, or the end is asked for. What takes long has to be
+// looked at only where it is due to be shown, or nothing will follow.
+void watch(const Options& options, const std::function<Look(bool is_due)>& look) {
   constexpr double kMostWaiting = 1.0;  // seconds: the end of a run is seen soon
   Output output(options);
-  if (options.once) return output.show(look());
-  monitor::QuitWatch quit;
+  if (options.once) return output.show(look(true));
+  const bool on_screen = options.on_terminal && !options.json;
+  monitor::QuitWatch quit(on_screen ? monitor::Keys::kAreRead : monitor::Keys::kAreLeft);
   double due = 0.0;
   for (const Stopwatch stopwatch;;) {
-    const Look seen = look();
-    if (seen.is_last || stopwatch.seconds() >= due) {
+    const bool is_due = stopwatch.seconds() >= due;
+    const Look seen = look(is_due);
+    if (seen.is_last || is_due) {
       output.show(seen);
       due = stopwatch.seconds() + options.interval;
     }
@@ -95,16 +100,23 @@ void watch_run(const std::string& folder, const Options& options) {
   monitor::RunFollower follower(folder);
   const Nvml nvml;
   monitor::Verdict verdict = monitor::verdict_of(follower.history());
-  watch(options, [&] {
-    if (follower.poll()) verdict = monitor::verdict_of(follower.history());
+  bool has_changed = false;  // since the verdict
+  watch(options, [&](bool is_due) {
+    has_changed |= follower.poll();
+    const bool goes_on = follower.state() != monitor::RunState::kEnded &&
+                         follower.state() != monitor::RunState::kKilled;
+    if (has_changed && (is_due || !goes_on)) {
+      verdict = monitor::verdict_of(follower.history());
+      has_changed = false;
+    }
     monitor::Snapshot snapshot =
         monitor::snapshot_of(follower.history(), follower.state(), verdict);
     monitor::add_gpu(follower.history(), nvml, snapshot);
-    const bool goes_on = snapshot.state == monitor::RunState::kStarting ||
-                         snapshot.state == monitor::RunState::kRunning;
-    return Look{.lines = [snapshot](int width) { return monitor::run_lines(snapshot, width); },
-                .json = [snapshot] { return monitor::run_json(snapshot); },
-                .is_last = !goes_on};
+    return Look{
+        .lines = [snapshot](int width,
+                            int height) { return monitor::run_lines(snapshot, width, height); },
+        .json = [snapshot] { return monitor::run_json(snapshot); },
+        .is_last = !goes_on};
   });
 }
 
@@ -123,9 +135,9 @@ void watch_gpus(const Options& options) {
                 {.what = nvml.why_not().empty() ? "NVML knows of no GPU" : nvml.why_not(),
                  .hint = "name the folder of a run: rung monitor RUN_DIR"});
   }
-  watch(options, [&] {
+  watch(options, [&](bool) {
     const std::vector<GpuFigures> gpus = all_gpus(nvml);
-    return Look{.lines = [gpus](int width) { return monitor::gpu_lines(gpus, width); },
+    return Look{.lines = [gpus](int width, int) { return monitor::gpu_lines(gpus, width); },
                 .json = [gpus] { return monitor::gpus_json(gpus); }};
   });
 }

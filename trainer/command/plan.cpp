@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/config.h"
+#include "base/console.h"
 #include "base/cores.h"
 #include "base/data_file.h"
 #include "base/error.h"
@@ -93,8 +94,8 @@ struct Place {
   c10::DeviceType type = c10::kCPU;
   int64_t limit = 0;  // bytes for tensors
   int64_t num_multiprocessors = 0;
-  int64_t host_limit = 0;                        // bytes; 0: not known
-  std::optional<fit::DeviceRates> stated_rates;  // by the table; this machine can be measured
+  int64_t host_limit = 0;                // bytes; 0: not known
+  std::optional<fit::Gpu> of_the_table;  // not this machine, which can be measured
 };
 
 Place this_machine(RunConfig& config) {
@@ -112,7 +113,7 @@ Place place_on(const fit::Gpu& gpu, const RunConfig& config) {
           .type = c10::kCUDA,
           .limit = training::tensor_limit_on(gpu, config),
           .num_multiprocessors = gpu.num_multiprocessors,
-          .stated_rates = training::rates_on(gpu)};
+          .of_the_table = gpu};
 }
 
 // With --all-gpus nothing is asked of this machine, which may have no GPU and less memory than the
@@ -144,24 +145,21 @@ struct Times {
   std::string source;  // or how to get them: a line
 };
 
-// All that timed steps wait for is in their rate of products.
-fit::DeviceRates benched_rates(double flops_per_second) {
-  constexpr double kInfinite = std::numeric_limits<double>::infinity();
-  return {flops_per_second, kInfinite, kInfinite};
-}
-
 // From --bench, else from what rung bench has measured here.
 Times times_on(const Place& place, const cxxopts::ParseResult& parsed, const RunConfig& config,
                const format::ModelConfig& model) {
-  if (place.stated_rates) {
-    return {place.stated_rates, fmt::format("nothing measured: {:.0f} % of the rated products",
-                                            100 * training::kAssumedShare)};
+  const model::ModelOptions options = training::model_options(config, model, place.type);
+  if (place.of_the_table) {
+    return {training::rates_on(*place.of_the_table, options.compute),
+            options.compute == c10::kFloat
+                ? "none; the table has no rate of products in fp32"
+                : fmt::format("nothing measured: {:.0f} % of the rated products",
+                              100 * training::kAssumedShare)};
   }
   if (parsed.count("bench") > 0) {
     const auto file = parsed["bench"].as<std::string>();
-    return {benched_rates(benched_speed(file, place.name)), "from " + escape_for_terminal(file)};
+    return {fit::rates_at(place.type, benched_speed(file, place.name)), "from " + one_line(file)};
   }
-  const model::ModelOptions options = training::model_options(config, model, place.type);
   const std::optional<training::BenchedSpeed> speed = training::remembered_speed(
       UserCache(training::kBenchCache),
       {.device = place.name,
@@ -170,8 +168,8 @@ Times times_on(const Place& place, const cxxopts::ParseResult& parsed, const Run
        .base = options.base,
        .compute = options.compute});
   if (speed) {
-    return {benched_rates(speed->flops_per_second),
-            "from rung bench of " + escape_for_terminal(speed->day)};
+    return {fit::rates_at(place.type, speed->flops_per_second),
+            "from rung bench of " + one_line(speed->day)};
   }
   return {std::nullopt, "none; measure them here with `rung bench CONFIG`"};
 }
@@ -206,10 +204,10 @@ int run_plan(int argc, char** argv) {
                 .memory_limit = place.limit,
                 .device = place.type,
                 .num_multiprocessors = place.num_multiprocessors,
-                .host_limit = place.host_limit},
+                .host_limit = place.host_limit,
+                .rates = times.rates},
        .device = place.name,
        .gpus = parsed->count("all-gpus") > 0 ? gpus : std::vector<fit::Gpu>(),
-       .rates = times.rates,
        .times = times.source});
   print(parsed->count("json") > 0 ? training::plan_json(report).dump() + "\n"
                                   : training::plan_text(report));

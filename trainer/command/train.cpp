@@ -10,6 +10,7 @@
 #include "base/config.h"
 #include "base/console.h"
 #include "base/error.h"
+#include "base/publish.h"
 #include "command/command_line.h"
 #include "command/report.h"
 #include "training/run.h"
@@ -37,6 +38,8 @@ class ReportOfRun {
   void write() const {
     try {
       if (end_written() == end_before_ || !fs::exists(output_dir_ / "metrics.jsonl")) return;
+      const std::optional<DirLock> lock = lock_folder();
+      if (!lock) return;
       const fs::path file = output_dir_ / "report.html";
       write_report(output_dir_, file);
       fmt::print(stderr, "report    {}\n", escape_for_terminal(file.string()));
@@ -46,6 +49,14 @@ class ReportOfRun {
   }
 
  private:
+  // Nothing where the next process has begun already: then the folder is its.
+  std::optional<DirLock> lock_folder() const {
+    try {
+      return std::optional<DirLock>(std::in_place, output_dir_);
+    } catch (const Error&) {
+      return std::nullopt;
+    }
+  }
   // When it was written how the run ended.
   std::optional<fs::file_time_type> end_written() const {
     std::error_code error;

@@ -4,8 +4,6 @@
 #include <optional>
 #include <vector>
 
-#include "fit/step_time.h"
-
 namespace rung::fit {
 namespace {
 
@@ -127,9 +125,8 @@ Choice climb(StepPeaks& peaks, const StepSettings& start, const LadderBounds& bo
 }  // namespace
 
 Choice choose_settings(StepPeaks& peaks, const StepSettings& start, const LadderBounds& bounds,
-                       int64_t limit) {
-  const Work work = work_of(peaks.shape());
-  const DeviceRates rates = assumed_rates(work.model.stands_for);
+                       const ChoiceTarget& target) {
+  const auto& [limit, work, rates] = target;
   // A setting to be beaten, soon found.
   Choice best = climb(peaks, start, bounds, limit);
   double seconds = seconds_of(work, best.settings, rates);
@@ -139,7 +136,7 @@ Choice choose_settings(StepPeaks& peaks, const StepSettings& start, const Ladder
       const auto most = most_worth_trying(work, candidate, bounds.most_recomputed, seconds, rates);
       if (!most) break;  // nor does any of those that follow
       const auto fits = [&](int64_t num_recomputed) {
-        return peaks.peak(recomputing(candidate.settings, num_recomputed)) <= limit;
+        return peaks.peak(recomputing(candidate.settings, num_recomputed)) <= target.limit;
       };
       if (!fits(*most)) continue;
       best.settings =

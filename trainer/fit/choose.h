@@ -5,6 +5,7 @@
 
 #include "fit/ladder.h"
 #include "fit/step_peaks.h"
+#include "fit/step_time.h"
 
 namespace rung::fit {
 
@@ -15,11 +16,18 @@ struct Choice {
   bool fits = false;      // false: `settings` is the last rung, and not even that fits
 };
 
-// Of all settings that the bounds allow from `start` on and whose step stays within `limit` bytes,
-// the one with the least predicted time (fit/step_time.h); `start` itself where it fits. It may lie
-// between the rungs of the ladder, or beside it.
+// What a choice is made for.
+struct ChoiceTarget {
+  int64_t limit = 0;  // bytes
+  const Work& work;   // whose time is to be short: the whole run's
+  DeviceRates rates;
+};
+
+// Of all settings that the bounds allow from `start` on and whose step stays within the limit, the
+// one with the least predicted time (fit/step_time.h); `start` itself where it fits. It may lie
+// between the rungs of the ladder, or beside it. peaks: of the largest step.
 Choice choose_settings(StepPeaks& peaks, const StepSettings& start, const LadderBounds& bounds,
-                       int64_t limit);
+                       const ChoiceTarget& target);
 
 // The smallest number of streamed blocks with which the step under `settings` stays within `limit`
 // bytes, where with `most` it does.

@@ -26,7 +26,9 @@ class Reader {
     }
     Gpu gpu{.name = entry_.key};
     gpu.memory = static_cast<int64_t>(number("memory_gib") * kGiB);
-    gpu.num_multiprocessors = static_cast<int64_t>(number("multiprocessors"));
+    if (entry_.value.find("multiprocessors") != nullptr) {
+      gpu.num_multiprocessors = static_cast<int64_t>(number("multiprocessors"));
+    }
     gpu.flops_per_second = number("bf16_tflops") * 1e12;
     gpu.memory_bandwidth = number("memory_gb_per_s") * 1e9;
     gpu.transfer_bandwidth = number("pcie_gb_per_s") * 1e9;

@@ -6,7 +6,6 @@
 namespace rung::fit {
 namespace {
 
-constexpr double kDenseBytes = 2.0;                   // a weight, read
 constexpr double kQuantizedBytes = 0.56 + 2.0 + 2.0;  // 4 bits and a scale; 16 out and in again
 constexpr double kStoredBytes = 0.56;
 constexpr double kSharedMemory = 0.05;  // of a copy's time, which slows what runs beside it
@@ -46,37 +45,45 @@ class Cost {
     double bytes =
         2.0 * parts_ * static_cast<double>(work_.model.num_streamed) * weights_.all * kStoredBytes;
     if (memory_.checkpoints == model::Checkpoints::kOnHost) {
-      bytes += 2.0 * recomputed_ * work_.counts.tokens * hidden() * kDenseBytes;
+      bytes += 2.0 * recomputed_ * work_.counts.tokens * hidden() * value_bytes();
     }
     return bytes;
   }
 
  private:
   bool is_quantized() const { return work_.model.base != model::BaseFormat::kDense; }
+  double value_bytes() const { return static_cast<double>(c10::elementSize(work_.model.compute)); }
   double hidden() const { return static_cast<double>(work_.config.hidden_size); }
 
-  double weight_bytes() const {
-    const double a_pass = weights_.all * (is_quantized() ? kQuantizedBytes : kDenseBytes);
-    // Shared, the backward pass only reads what recomputation has dequantised.
+  // Frozen weights that are read in one pass, with what it takes to dequantise them.
+  double pass(double weights) const {
+    return weights * (is_quantized() ? kQuantizedBytes : value_bytes());
+  }
+  // In a pass of a recomputed block: shared, it only reads what was dequantised before.
+  double pass_again(double weights) const {
     const bool is_shared = memory_.dequantisation == model::Dequantisation::kOnceABlock;
-    const double again = is_shared ? weights_.all * kDenseBytes : a_pass;
-    return parts_ * (2.0 * blocks_ * a_pass + recomputed_ * again);
+    return is_shared ? weights * value_bytes() : pass(weights);
   }
 
-  // Of the MLP's weights, for tiles beyond the first.
+  double weight_bytes() const {
+    return parts_ * (2.0 * blocks_ * pass(weights_.all) + recomputed_ * pass_again(weights_.all));
+  }
+
+  // Of the MLP's weights, for tiles beyond the first: forward, forward again and backward.
   double tile_bytes() const {
     if (memory_.mlp_tile == 0) return 0.0;
     const double tiles = std::max(
         1.0, std::ceil(work_.counts.tokens / parts_ / static_cast<double>(memory_.mlp_tile)));
-    return parts_ * recomputed_ * (tiles - 1.0) * 2.0 * weights_.mlp * kDenseBytes;
+    return parts_ * recomputed_ * (tiles - 1.0) *
+           (pass(weights_.mlp) + 2.0 * pass_again(weights_.mlp));
   }
 
   double head_bytes() const {
     const auto vocab = static_cast<double>(work_.config.vocab_size);
-    const double logits = work_.counts.supervised / parts_ * vocab * kDenseBytes;
+    const double logits = work_.counts.supervised / parts_ * vocab * value_bytes();
     const double chunks =
         std::max(1.0, std::ceil(logits / static_cast<double>(memory_.head_chunk_bytes)));
-    return parts_ * chunks * 2.0 * hidden() * vocab * kDenseBytes;
+    return parts_ * chunks * 2.0 * hidden() * vocab * value_bytes();
   }
 
   const Work& work_;
@@ -94,6 +101,15 @@ DeviceRates assumed_rates(c10::DeviceType device) {
     return {.flops_per_second = 140e12, .memory_bandwidth = 1.5e12, .transfer_bandwidth = 25e9};
   }
   return {.flops_per_second = 200e9, .memory_bandwidth = 30e9, .transfer_bandwidth = 10e9};
+}
+
+DeviceRates rates_at(c10::DeviceType device, double flops_per_second) {
+  DeviceRates rates = assumed_rates(device);
+  const double faster = flops_per_second / rates.flops_per_second;
+  rates.flops_per_second = flops_per_second;
+  rates.memory_bandwidth *= faster;
+  rates.transfer_bandwidth *= faster;
+  return rates;
 }
 
 Work work_of(const StepShape& shape) {

@@ -2,10 +2,9 @@
 //
 //   products    step_flops() at the device's rate
 //   weights     every pass over a block's frozen weights reads them, dequantised first (4.5 bits
-//               read, 16 written, 16 read) or dense (16 read). A part of a micro-batch has a
-//               forward and a backward pass; a recomputed block one more, whose dequantised weights
-//               the backward pass shares where they are kept. Tiles of an MLP read its weights for
-//               each tile.
+//               read, 16 written, 16 read) or dense. A part of a micro-batch has a forward and a
+//               backward pass; a recomputed block one more, whose dequantised weights the backward
+//               pass shares where they are kept. In tiles an MLP has these three passes each tile.
 //   head        two passes over the head's weights for every chunk of logits
 //   copies      inputs to the host and back, streamed blocks twice a part; beside the rest, so only
 //               what takes longer than that counts, and a twentieth of it for sharing the memory
@@ -26,13 +25,16 @@ namespace rung::fit {
 
 struct DeviceRates {
   double flops_per_second = 0.0;    // of products, as training steps reach them
-  double memory_bandwidth = 0.0;    // bytes a second; infinite: its time is in the rate of products
-  double transfer_bandwidth = 0.0;  // bytes a second to and from the host; likewise
+  double memory_bandwidth = 0.0;    // bytes a second
+  double transfer_bandwidth = 0.0;  // bytes a second to and from the host
 };
 
 // Of a device of which nothing is known but its kind: a GPU of the class of an A100, a CPU of a few
 // cores. Only relations count where settings are compared.
 DeviceRates assumed_rates(c10::DeviceType device);
+
+// The same relations at a measured rate of products.
+DeviceRates rates_at(c10::DeviceType device, double flops_per_second);
 
 // A step, or a whole run of them.
 struct Work {

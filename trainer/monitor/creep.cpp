@@ -14,17 +14,17 @@
 #include "monitor/findings.h"
 #include "monitor/segments.h"
 #include "monitor/statistics.h"
+#include "monitor/whole.h"
 
 namespace rung::monitor {
 namespace {
 
 // The first steps allocate what stays: moments, tables of positions, the libraries' scratch memory.
 constexpr size_t kWarmUpSteps = 5;
-// Four quarters of three: with fewer no order of the values is surer than kLeastConfidence.
-constexpr size_t kFewestSteps = 12;
+constexpr size_t kFewestSteps = 12;  // four quarters of three
 // All pairs are looked at; 256 points keep that below a millisecond.
 constexpr size_t kMostPoints = 256;
-// One false alarm in a thousand runs of pure noise; a leak of a byte a step passes within 12 steps.
+// One alarm in a thousand looks at noise, if it were the only test; 7 steps in order pass it.
 constexpr double kLeastConfidence = 0.999;
 // A quarter has to add this share of what the average quarter adds: a leak of every n-th step does,
 // a cache that fills, or one jump, does not.
@@ -142,17 +142,16 @@ struct Component {
 // The one that grows fastest; without a name where the record does not divide live bytes.
 Component fastest_component(std::span<const Step> steps) {
   Component fastest;
-  for (const auto& [name, unused] : steps.back().memory_live_by_component) {
+  const ByComponent& last = steps.back().memory_live_by_component;
+  for (size_t i = 0; i < last.size(); ++i) {
     Points points;
     for (const Step& step : steps) {
-      const auto found = step.memory_live_by_component.find(name);
-      const bool is_there = found != step.memory_live_by_component.end();
       points.x.push_back(static_cast<double>(step.step));
-      points.y.push_back(is_there ? static_cast<double>(found->second) : 0.0);
+      points.y.push_back(static_cast<double>(step.memory_live_by_component.at(last.name(i))));
     }
     points = thinned(points, kMostPoints);
     const double slope = theil_sen_slope(points.x, points.y);
-    if (slope > fastest.slope) fastest = {name, slope};
+    if (slope > fastest.slope) fastest = {last.name(i), slope};
   }
   return fastest;
 }
@@ -165,7 +164,7 @@ std::optional<int64_t> step_at_limit(const Creep& creep, Bytes limit) {
   const Bytes peak = std::ranges::max(last, {}, &Step::memory_peak).memory_peak;
   const double steps = static_cast<double>(limit - peak) / creep.rise.slope;
   if (steps > 1e9) return std::nullopt;  // in no run's life
-  return creep.steps.back().step + std::max<int64_t>(0, static_cast<int64_t>(steps));
+  return creep.steps.back().step + static_cast<int64_t>(std::max(0.0, steps));
 }
 
 std::string reach_text(std::optional<int64_t> reached, int64_t total_steps, Bytes limit) {
@@ -177,21 +176,30 @@ std::string reach_text(std::optional<int64_t> reached, int64_t total_steps, Byte
                      format_count(*reached));
 }
 
-Finding finding_of(const Creep& creep, const Segment& segment) {
+Finding finding_of(const Creep& creep, const Segment& segment, const RunHistory& history) {
   const Bytes limit = tensor_limit_of(segment);
   const int64_t total_steps = segment.start == nullptr ? 0 : segment.start->total_steps;
-  const std::optional<int64_t> reached = step_at_limit(creep, limit);
+  // The memory of a process that has ended is empty: that leak meets no limit any more.
+  const bool is_earlier = segment.start != nullptr && segment.start != &history.starts.back();
+  const std::optional<int64_t> reached =
+      is_earlier || history.outcome ? std::nullopt : step_at_limit(creep, limit);
   const Component component = fastest_component(creep.steps);
-  const auto slope = static_cast<Bytes>(creep.rise.slope);
-  const auto growth = static_cast<Bytes>(creep.rise.growth);
-  Finding finding{.kind = Kind::kCreep, .step = creep.steps.front().step};
+  const Bytes slope = whole(creep.rise.slope);
+  const Bytes growth = whole(creep.rise.growth);
+  Finding finding{.kind = Kind::kCreep,
+                  .cause = Cause{.process = segment.start,
+                                 .first_step = creep.steps.front().step,
+                                 .last_step = creep.steps.back().step,
+                                 .bytes_per_step = creep.rise.slope},
+                  .step = creep.steps.front().step};
   const bool is_reached = reached && (total_steps == 0 || *reached < total_steps);
   finding.harm = is_reached ? Harm::kThreat : Harm::kNone;
   finding.evidence = fmt::format(
-      "what is live at the end of a step grows by {} a step (steps {} to {}: {} in all, {:.2f} % "
+      "what is live at the end of a step {} by {} a step{} (steps {} to {}: {} in all, {:.2f} % "
       "sure), and the sizes of the batches do not explain it{}{}",
-      format_bytes(slope), creep.steps.front().step, creep.steps.back().step, format_bytes(growth),
-      100.0 * std::min(creep.rise.confidence, kMostConfidence),
+      is_earlier ? "grew" : "grows", format_bytes(slope),
+      is_earlier ? " in an earlier process" : "", creep.steps.front().step, creep.steps.back().step,
+      format_bytes(growth), 100.0 * std::min(creep.rise.confidence, kMostConfidence),
       component.name.empty() ? "" : fmt::format("; it is \"{}\" that grows", component.name),
       reach_text(reached, total_steps, limit));
   finding.advice =
@@ -215,7 +223,9 @@ std::optional<Finding> find_creep(const RunHistory& history) {
   const std::vector<Segment> segments = segments_of(history);
   // The latest: it is the one that still goes on.
   for (auto segment = segments.rbegin(); segment != segments.rend(); ++segment) {
-    if (const std::optional<Creep> creep = creep_in(*segment)) return finding_of(*creep, *segment);
+    if (const std::optional<Creep> creep = creep_in(*segment)) {
+      return finding_of(*creep, *segment, history);
+    }
   }
   return std::nullopt;
 }

@@ -18,5 +18,7 @@ std::optional<Finding> find_fragmentation(const RunHistory& history);
 std::optional<Finding> find_spike(const RunHistory& history);
 // Memory ran out, whether the run went on or not.
 std::optional<Finding> find_out_of_memory(const RunHistory& history);
+// It ended the run.
+bool has_ended_for_memory(const RunHistory& history);
 
 }  // namespace rung::monitor

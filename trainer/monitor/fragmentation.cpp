@@ -24,7 +24,9 @@ constexpr Bytes kLeastExcess = Bytes{256} << 20;
 
 struct Excess {
   const Step* step = nullptr;
-  Bytes needed = 0;  // the largest peak so far
+  Bytes needed = 0;       // the largest peak so far
+  int64_t last_step = 0;  // in which there was still one
+  const Start* start = nullptr;
   Bytes bytes() const { return step->memory_reserved - needed; }
 };
 
@@ -35,25 +37,33 @@ std::optional<Excess> largest_excess(const RunHistory& history, const Segment& p
   auto evaluation =
       std::ranges::lower_bound(history.evaluations, first.step - 1, {}, &Evaluation::step);
   std::optional<Excess> largest;
+  int64_t last_step = 0;
   for (const Step& step : process.steps) {
     needed = std::max(needed, step.memory_peak);
     // Those behind earlier steps have run by the end of this one.
     for (; evaluation != history.evaluations.end() && evaluation->step < step.step; ++evaluation) {
       needed = std::max(needed, evaluation->memory_peak);
     }
-    const Excess excess{.step = &step, .needed = needed};
+    const Excess excess{.step = &step, .needed = needed, .start = process.start};
     const bool is_far = static_cast<double>(step.memory_reserved) >
                         kMostReservedOverPeak * static_cast<double>(needed);
     if (!is_far || excess.bytes() < kLeastExcess) continue;
     if (!largest || excess.bytes() > largest->bytes()) largest = excess;
+    last_step = step.step;
   }
+  if (largest) largest->last_step = last_step;
   return largest;
 }
 
 Finding finding_of(const Excess& excess) {
   const double over = static_cast<double>(excess.step->memory_reserved) /
                       static_cast<double>(std::max<Bytes>(excess.needed, 1));
-  Finding finding{.kind = Kind::kFragmentation, .step = excess.step->step};
+  Finding finding{.kind = Kind::kFragmentation,
+                  .cause = Cause{.process = excess.start,
+                                 .first_step = excess.step->step,
+                                 .last_step = excess.last_step,
+                                 .bytes = static_cast<double>(excess.bytes())},
+                  .step = excess.step->step};
   finding.evidence = fmt::format(
       "after step {} {} were reserved for tensors, though the largest peak so far was {} ({} more, "
       "a factor of {:.2f}; up to {:.2f} is usual)",

@@ -19,10 +19,16 @@ constexpr const char* kEraseLine = "\x1b[K";
 constexpr const char* kEraseBelow = "\x1b[J";
 constexpr const char* kEraseAll = "\x1b[H\x1b[2J";
 
+// Those that whoever started the process wants it to survive are none of them.
 sigset_t quit_signals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, signal);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
+    struct sigaction action = {};
+    const bool is_ignored =
+        sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+    if (!is_ignored) sigaddset(&signals, signal);
+  }
   return signals;
 }
 
@@ -33,12 +39,25 @@ bool is_foreground() {
 
 }  // namespace
 
-QuitWatch::QuitWatch() : signals_(-1) {
+QuitWatch::QuitWatch(Keys keys) : signals_(-1) {
+  watch_signals();
+  if (keys == Keys::kAreRead) read_keys();
+}
+
+void QuitWatch::watch_signals() {
   const sigset_t signals = quit_signals();
   sigprocmask(SIG_BLOCK, &signals, &signals_before_);
   signals_ = FileDescriptor(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  // Blocked without an answer, nothing but SIGKILL would end the process.
+  if (!signals_.is_open()) sigprocmask(SIG_SETMASK, &signals_before_, nullptr);
+}
+
+void QuitWatch::read_keys() {
   termios terminal = {};
   if (!is_foreground() || ::tcgetattr(STDIN_FILENO, &terminal) != 0) return;
+  struct sigaction ignore = {};
+  ignore.sa_handler = SIG_IGN;
+  sigaction(SIGPIPE, &ignore, &pipe_before_);
   terminal_before_ = terminal;
   terminal.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
   terminal.c_cc[VMIN] = 0;  // a read never waits
@@ -47,12 +66,14 @@ QuitWatch::QuitWatch() : signals_(-1) {
 }
 
 QuitWatch::~QuitWatch() {
-  if (terminal_before_ && is_foreground()) {
-    ::tcsetattr(STDIN_FILENO, TCSANOW, &*terminal_before_);
+  if (terminal_before_) {
+    if (is_foreground()) ::tcsetattr(STDIN_FILENO, TCSANOW, &*terminal_before_);
+    sigaction(SIGPIPE, &pipe_before_, nullptr);
   }
   // Those that came have been answered, and must not end the process now.
   signalfd_siginfo info;
-  while (signals_.is_open() && ::read(signals_.get(), &info, sizeof(info)) > 0) continue;
+  if (!signals_.is_open()) return;
+  while (::read(signals_.get(), &info, sizeof(info)) > 0) continue;
   sigprocmask(SIG_SETMASK, &signals_before_, nullptr);
 }
 

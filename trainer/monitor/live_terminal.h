@@ -13,12 +13,18 @@
 
 namespace rung::monitor {
 
-// While it lives, SIGINT, SIGTERM and SIGHUP do not end the process but are an answer of wait(),
-// and keys are read as they are typed where standard input is this process's terminal. The terminal
-// is as before afterwards.
+enum class Keys {
+  kAreRead,  // as they are typed, where standard input is this process's terminal
+  kAreLeft   // standard input and its terminal are not touched
+};
+
+// While it lives, SIGINT, SIGTERM, SIGHUP and SIGQUIT do not end the process but are an answer of
+// wait(); one that is ignored (nohup, a job in the background) stays so. Where keys are read
+// SIGPIPE is ignored, too: nothing ends the process behind the back of the destructor, which leaves
+// the terminal as it was.
 class QuitWatch {
  public:
-  QuitWatch();
+  explicit QuitWatch(Keys keys);
   ~QuitWatch();
   QuitWatch(const QuitWatch&) = delete;
   QuitWatch& operator=(const QuitWatch&) = delete;
@@ -27,9 +33,12 @@ class QuitWatch {
   bool wait(double seconds);
 
  private:
+  void watch_signals();
+  void read_keys();
   bool has_quit_key();
 
   sigset_t signals_before_ = {};
+  struct sigaction pipe_before_ = {};
   FileDescriptor signals_;
   std::optional<termios> terminal_before_;
   bool reads_keys_ = false;

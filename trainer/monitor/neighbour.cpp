@@ -1,5 +1,6 @@
-// A neighbour: what other processes have on the device rises far above the least that it was while
-// this process trained. A fall is no finding: it harms nobody.
+// A neighbour: what other processes have on the GPU rises far above the least that it was while
+// this process trained. A fall is no finding: it harms nobody. Nor is anything on a CPU, where the
+// figure is of all that goes on on the machine, page cache and all, and moves by gigabytes.
 #include <fmt/format.h>
 
 #include "base/units.h"
@@ -11,20 +12,16 @@ namespace {
 
 // A CUDA context alone takes 300 MiB and more, so that every program that begins to compute is
 // seen; the windows of a desktop come and go with some 10 MiB each.
-constexpr Bytes kLeastRiseOnGpu = Bytes{256} << 20;
-// On a CPU it is all processes of the machine, and they come and go with some 100 MiB. 1 GiB is
-// what a run leaves to them by default (docs/guide/memory.md): what they take above it, it may
-// lack.
-constexpr Bytes kLeastRiseOnCpu = Bytes{1} << 30;
+constexpr Bytes kLeastRise = Bytes{256} << 20;
 
 struct Rise {
   const Step* low = nullptr;   // before it
   const Step* high = nullptr;  // at the top
   const Step* jump = nullptr;  // what rose most between the two
-  Bytes last = 0;              // at the end of the process's steps
-  bool on_gpu = true;
+  const Step* seen = nullptr;  // the last in which it was still there
+  const Start* start = nullptr;
+  Bytes last = 0;  // at the end of the process's steps
   Bytes bytes() const { return *high->memory_neighbours - *low->memory_neighbours; }
-  Bytes least() const { return on_gpu ? kLeastRiseOnGpu : kLeastRiseOnCpu; }
 };
 
 const Step* largest_jump(const Step* low, const Step* high) {
@@ -42,8 +39,20 @@ const Step* largest_jump(const Step* low, const Step* high) {
   return jump;
 }
 
+// Behind the top; what comes again after it had gone is another one.
+const Step* last_seen(const Rise& rise, std::span<const Step> steps) {
+  const Step* seen = rise.high;
+  for (const Step* step = rise.high; step <= &steps.back(); ++step) {
+    if (!step->memory_neighbours) continue;
+    if (*step->memory_neighbours - *rise.low->memory_neighbours < kLeastRise) break;
+    seen = step;
+  }
+  return seen;
+}
+
 std::optional<Rise> largest_rise(const Segment& process) {
-  Rise rise{.on_gpu = process.start == nullptr || !process.start->pci_bus_id.empty()};
+  if (process.start == nullptr || process.start->pci_bus_id.empty()) return std::nullopt;
+  Rise rise{.start = process.start};
   const Step* low = nullptr;
   for (const Step& step : process.steps) {
     if (!step.memory_neighbours) continue;
@@ -55,35 +64,33 @@ std::optional<Rise> largest_rise(const Segment& process) {
       rise.high = &step;
     }
   }
-  if (rise.high == nullptr || rise.bytes() < rise.least()) return std::nullopt;
+  if (rise.high == nullptr || rise.bytes() < kLeastRise) return std::nullopt;
   rise.jump = largest_jump(rise.low, rise.high);
+  rise.seen = last_seen(rise, process.steps);
   return rise;
 }
 
-constexpr const char* kAdviceOnGpu =
+constexpr const char* kAdvice =
     "see with nvidia-smi who it is, and let it wait or run on another GPU (CUDA_VISIBLE_DEVICES); "
     "if it has to stay, lower memory_limit by as much, so that the plan leaves room for it";
-constexpr const char* kAdviceOnCpu =
-    "see with top who it is, and let it wait; if it has to stay, lower memory_limit by as much, so "
-    "that the machine does not run out and end one of the two";
 
 Finding finding_of(const Rise& rise) {
-  const bool is_still_there = rise.last - *rise.low->memory_neighbours >= rise.least();
-  // On a CPU the limit counts tensors of this process alone: where others take too much, the system
-  // ends a process instead.
+  const bool is_still_there = rise.last - *rise.low->memory_neighbours >= kLeastRise;
   Finding finding{.kind = Kind::kNeighbour,
                   .harm = is_still_there ? Harm::kThreat : Harm::kNone,
-                  .explains_out_of_memory = rise.on_gpu,
+                  .cause = Cause{.process = rise.start,
+                                 .first_step = rise.jump->step,
+                                 .last_step = rise.seen->step,
+                                 .bytes = static_cast<double>(rise.bytes())},
                   .step = rise.jump->step};
   finding.evidence = fmt::format(
-      "other processes on the {} took {} more while this one trained: from {} after step {} to {} "
+      "other processes on the GPU took {} more while this one trained: from {} after step {} to {} "
       "after step {}, most of it in step {}; {}",
-      rise.on_gpu ? "GPU" : "machine", format_bytes(rise.bytes()),
-      format_bytes(*rise.low->memory_neighbours), rise.low->step,
+      format_bytes(rise.bytes()), format_bytes(*rise.low->memory_neighbours), rise.low->step,
       format_bytes(*rise.high->memory_neighbours), rise.high->step, rise.jump->step,
       is_still_there ? fmt::format("they have {} now", format_bytes(rise.last))
                      : "it has been given back since");
-  finding.advice = rise.on_gpu ? kAdviceOnGpu : kAdviceOnCpu;
+  finding.advice = kAdvice;
   finding.figures = {{"rise", rise.bytes()},
                      {"from", *rise.low->memory_neighbours},
                      {"from_step", rise.low->step},

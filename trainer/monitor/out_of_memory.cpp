@@ -51,9 +51,12 @@ Finding ended(const RunHistory& history) {
 
 }  // namespace
 
+bool has_ended_for_memory(const RunHistory& history) {
+  return history.outcome && history.outcome->exit_code == static_cast<int>(ExitCode::kDoesNotFit);
+}
+
 std::optional<Finding> find_out_of_memory(const RunHistory& history) {
-  const bool has_ended =
-      history.outcome && history.outcome->exit_code == static_cast<int>(ExitCode::kDoesNotFit);
+  const bool has_ended = has_ended_for_memory(history);
   const std::vector<OutOfMemory>& events = history.out_of_memory;
   if (!has_ended && events.empty()) return std::nullopt;
   Finding finding = has_ended ? ended(history) : recovered(events);

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "base/units.h"
+#include "monitor/cut_text.h"
 
 namespace rung::monitor {
 namespace {
@@ -192,15 +193,22 @@ void add_levels(const RunHistory& history, const RunFigures& figures, ChartFigur
                                        is_far ? ", far above this chart" : "")});
 }
 
-Stack memory_stack(const RunHistory& history, const RunFigures& figures) {
+Stack memory_stack(const RunHistory& history, const RunFigures& figures, Range range,
+                   size_t columns) {
   Stack stack{.whole_class = "peak"};
   for (const ComponentMemory& component : figures.components) {
     stack.part_classes.push_back(component.css_class);
   }
-  for (const Step& step : history.steps) {
-    stack.samples.push_back({.x = static_cast<double>(step.step),
-                             .parts = parts_of(step.memory_at_peak, figures),
-                             .whole = static_cast<double>(step.memory_peak)});
+  // One sample a column already here: the parts of all steps would take more than the record.
+  std::vector<double> xs(history.steps.size());
+  std::ranges::transform(history.steps, xs.begin(),
+                         [](const Step& step) { return static_cast<double>(step.step); });
+  for (const Group& group : group_by_column(xs, range, columns)) {
+    const std::span<const Step> steps(&history.steps[group.first], group.end - group.first);
+    const Step& highest = *std::ranges::max_element(steps, {}, &Step::memory_peak);
+    stack.samples.push_back({.x = xs[group.first],
+                             .parts = parts_of(highest.memory_at_peak, figures),
+                             .whole = static_cast<double>(highest.memory_peak)});
   }
   return stack;
 }
@@ -210,10 +218,10 @@ std::string memory_text(std::span<const Step> steps) {
   std::string text =
       fmt::format("step {}: peak {}", highest.step, format_bytes(highest.memory_peak));
   if (steps.size() > 1) text = span_text(steps) + ", the highest is " + text;
-  size_t rows = 0;
-  for (const auto& [name, bytes] : highest.memory_at_peak) {
-    if (++rows > 12) break;
-    if (bytes > 0) text += fmt::format("\n{} {}", name, format_bytes(bytes));
+  const ByComponent& parts = highest.memory_at_peak;
+  for (size_t i = 0; i < std::min<size_t>(parts.size(), 12); ++i) {
+    if (parts.bytes(i) <= 0) continue;
+    text += fmt::format("\n{} {}", parts.name(i), format_bytes(parts.bytes(i)));
   }
   return text;
 }
@@ -239,7 +247,8 @@ std::string event_text(const RunEvent& event) {
       fmt::format("{} {}, after step {}", event.number, word_of(event.kind), event.step);
   if (!event.from.empty() && event.from != event.to) text += "\nfrom: " + event.from;
   if (!event.to.empty()) text += "\nwith: " + event.to;
-  return event.reason.empty() ? text : text + "\n" + event.reason;
+  constexpr size_t kMostBytes = 600;  // each stands in every chart
+  return cut_text(event.reason.empty() ? text : text + "\n" + event.reason, kMostBytes);
 }
 
 ChartFigure memory_figure(const RunHistory& history, const RunFigures& figures) {
@@ -251,7 +260,7 @@ ChartFigure memory_figure(const RunHistory& history, const RunFigures& figures) 
            .steps = step_range(history),
            .unit = Unit::kBytes,
            .from_zero = true};
-  chart.stack = memory_stack(history, figures);
+  chart.stack = memory_stack(history, figures, chart.steps, chart.columns);
   const size_t each = (history.steps.size() + chart.columns - 1) / chart.columns;
   figure.legend.push_back({Sample::kLine, "peak",
                            each == 1 ? "measured peak of each step"

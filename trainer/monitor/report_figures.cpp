@@ -6,12 +6,15 @@
 #include <set>
 #include <string_view>
 
+#include "monitor/statistics.h"
+
 namespace rung::monitor {
 namespace {
 
 // A record may name any number of components; so many have a colour of their own.
 constexpr size_t kMaxComponents = 12;
 constexpr size_t kMoreColours = 4;  // for those that are not in kComponentOrder
+constexpr size_t kMostPhases = 64;  // likewise, of rows of a table
 constexpr const char* kRest = "other";
 
 constexpr std::array<std::string_view, 10> kComponentOrder = {
@@ -29,13 +32,6 @@ std::optional<Bytes> value_in(const std::map<std::string, Bytes>& values, const 
   const auto found = values.find(name);
   if (found == values.end()) return std::nullopt;
   return found->second;
-}
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0.0;
-  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 double median_tokens_per_second(const std::vector<Step>& steps) {
@@ -83,6 +79,7 @@ void add_phases(const RunHistory& history, RunFigures& figures) {
   }
   std::ranges::stable_sort(figures.phases, {},
                            [](const PhaseMemory& row) { return place_in(kPhaseOrder, row.phase); });
+  figures.phases.resize(std::min(figures.phases.size(), kMostPhases));
 }
 
 void add_plan(const RunHistory& history, RunFigures& figures) {
@@ -102,8 +99,10 @@ void add_plan(const RunHistory& history, RunFigures& figures) {
 ByComponent largest_components(const RunHistory& history) {
   ByComponent largest;
   for (const Step& step : history.steps) {
-    for (const auto& [name, bytes] : step.memory_at_peak) {
-      if (bytes > 0) largest[name] = std::max(largest[name], bytes);
+    for (size_t i = 0; i < step.memory_at_peak.size(); ++i) {
+      if (step.memory_at_peak.bytes(i) <= 0) continue;
+      Bytes& most = largest[step.memory_at_peak.name(i)];
+      most = std::max(most, step.memory_at_peak.bytes(i));
     }
   }
   return largest;
@@ -113,8 +112,8 @@ void add_components(const RunHistory& history, RunFigures& figures) {
   const ByComponent largest = largest_components(history);
   if (largest.empty()) return;
   std::vector<std::string> names;
-  for (const auto& [name, bytes] : largest) {
-    if (name != kRest) names.push_back(name);
+  for (size_t i = 0; i < largest.size(); ++i) {
+    if (largest.name(i) != kRest) names.push_back(largest.name(i));
   }
   std::ranges::stable_sort(names, std::greater<>(),
                            [&](const std::string& name) { return largest.at(name); });
@@ -132,9 +131,11 @@ void add_components(const RunHistory& history, RunFigures& figures) {
     const size_t colour = name == kRest ? 0
                           : is_known    ? known + 1
                                         : kComponentOrder.size() + 1 + num_unknown++ % kMoreColours;
-    figures.components.push_back({.name = name,
-                                  .css_class = "c" + std::to_string(colour),
-                                  .planned = value_in(last.memory_planned_by_component, name)});
+    const ByComponent& planned = last.memory_planned_by_component;
+    figures.components.push_back(
+        {.name = name,
+         .css_class = "c" + std::to_string(colour),
+         .planned = planned.contains(name) ? std::optional(planned.at(name)) : std::nullopt});
   }
 }
 
@@ -218,8 +219,10 @@ RunFigures figures_of(const RunHistory& history) {
 
 std::vector<double> parts_of(const ByComponent& at_peak, const RunFigures& figures) {
   std::vector<double> parts(figures.components.size());
-  for (const auto& [name, bytes] : at_peak) {
-    const auto found = std::ranges::find(figures.components, name, &ComponentMemory::name);
+  for (size_t i = 0; i < at_peak.size(); ++i) {
+    const Bytes bytes = at_peak.bytes(i);
+    const auto found =
+        std::ranges::find(figures.components, at_peak.name(i), &ComponentMemory::name);
     const bool is_listed = found != figures.components.end();
     if (bytes <= 0 || parts.empty()) continue;
     (is_listed ? parts[static_cast<size_t>(found - figures.components.begin())] : parts.back()) +=

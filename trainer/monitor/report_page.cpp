@@ -202,7 +202,7 @@ class Page {
   }
 
   void write_memory() {
-    print("<figure class=\"card wide\">\n");
+    print("<figure class=\"card wide\" aria-label=\"Memory\">\n");
     write_chart(memory_figure(history_, figures_));
     write_highest_step();
     print("</figure>\n");
@@ -240,9 +240,11 @@ class Page {
   void write_phases() {
     if (figures_.phases.empty()) return;
     print(
-        "<div class=\"card\"><h3>Peak by phase</h3>\n<table class=\"phases\">\n<tr><th>phase</th>"
-        "<th class=\"number\">planned</th><th class=\"number\">measured</th>"
-        "<th class=\"number\">of the plan</th></tr>\n");
+        "<div class=\"card\"><h3>Peak by phase</h3>\n<table class=\"phases\">\n<tr><th "
+        "scope=\"col\">phase</th>"
+        "<th scope=\"col\" class=\"number\">planned</th><th scope=\"col\" "
+        "class=\"number\">measured</th>"
+        "<th scope=\"col\" class=\"number\">of the plan</th></tr>\n");
     for (const PhaseMemory& row : figures_.phases) {
       const bool has_both = row.planned && row.measured;
       print(
@@ -276,15 +278,17 @@ class Page {
       say("Held for tensors, cached blocks included", reserved);
     }
     say("Beside tensors in this process", other);
-    say("Of other processes on the device", neighbours);
+    const bool on_gpu = !history_.starts.empty() && !history_.starts.back().pci_bus_id.empty();
+    if (on_gpu) say("Of other processes on the GPU", neighbours);
   }
 
   void write_components() {
     if (figures_.components.empty()) return;
     print(
         "<div class=\"card\"><h3>At the peak of a training step</h3>\n"
-        "<table class=\"components\">\n<tr><th>component</th><th class=\"number\">planned</th>"
-        "<th class=\"number\">measured</th></tr>\n");
+        "<table class=\"components\">\n<tr><th scope=\"col\">component</th><th scope=\"col\" "
+        "class=\"number\">planned</th>"
+        "<th scope=\"col\" class=\"number\">measured</th></tr>\n");
     // As they are stacked: the highest first.
     for (auto row = figures_.components.rbegin(); row != figures_.components.rend(); ++row) {
       print(
@@ -300,8 +304,9 @@ class Page {
     print("<div class=\"columns\">\n");
     for (const auto make :
          {loss_figure, speed_figure, learning_rate_figure, gradient_norm_figure}) {
-      print("<figure class=\"card\">\n");
-      write_chart(make(history_, figures_));
+      const ChartFigure figure = make(history_, figures_);
+      print("<figure class=\"card\" aria-label=\"{}\">\n", text(figure.heading));
+      write_chart(figure);
       print("</figure>\n");
     }
     print("</div>\n");
@@ -311,8 +316,9 @@ class Page {
     if (figures_.events.empty()) return;
     print(
         "<section class=\"card\"><h2>On the way</h2>\n<div class=\"scroll\">"
-        "<table class=\"events\">\n<tr><th>no.</th><th>after step</th><th>what</th><th>from</th>"
-        "<th>with</th><th>reason</th></tr>\n");
+        "<table class=\"events\">\n<tr><th scope=\"col\">no.</th><th scope=\"col\">after "
+        "step</th><th scope=\"col\">what</th><th scope=\"col\">from</th>"
+        "<th scope=\"col\">with</th><th scope=\"col\">reason</th></tr>\n");
     const size_t shown = std::min(figures_.events.size(), kMaxEventRows);
     for (size_t i = 0; i < shown; ++i) {
       const RunEvent& event = figures_.events[i];

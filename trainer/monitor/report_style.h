@@ -1,8 +1,8 @@
 // The style sheet of the report page.
 //
-// Text has a contrast of 4.5 and more to what is behind it, in light and dark. Colours of
-// components keep their order of brightness apart for readers who do not tell hues from one
-// another.
+// Text has a contrast of 4.5 and more to what is behind it, in light and dark. The parts of a stack
+// are told apart by the line of the card's colour between them, whatever hues a reader can tell;
+// which is which the table says, in the same order.
 #pragma once
 
 #include <string_view>
@@ -76,7 +76,7 @@ svg text.y { text-anchor: end; } svg text.x { text-anchor: middle; }
 .grid { stroke: var(--grid); }
 .curves path { vector-effect: non-scaling-stroke; stroke-linejoin: round; stroke-linecap: round; }
 .line { fill: none; stroke: currentColor; stroke-width: 1.75; }
-.part { stroke: none; }
+.part { stroke: var(--card); stroke-width: 1; }
 .smooth { color: var(--blue); } .raw { color: var(--raw); } .line.raw { stroke-width: 1; }
 .peak { color: var(--peak); } .line.peak { stroke-width: 1; }
 .planned { color: var(--blue); } .limit { color: var(--red); }

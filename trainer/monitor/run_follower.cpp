@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <string>
 #include <system_error>
 
@@ -11,28 +13,73 @@
 #include "base/error.h"
 #include "base/file_descriptor.h"
 #include "base/publish.h"
+#include "monitor/statistics.h"
+#include "monitor/this_machine.h"
 
 namespace rung::monitor {
 namespace {
 
 namespace fs = std::filesystem;
 
-// What is behind `offset`, up to the last line end.
-std::string complete_lines(const FileDescriptor& file, int64_t offset, const fs::path& path) {
-  std::string text;
-  std::array<char, size_t{64} << 10> buffer;
-  while (true) {
-    const ssize_t count = ::pread(file.get(), buffer.data(), buffer.size(),
-                                  offset + static_cast<int64_t>(text.size()));
-    if (count < 0) throw_disk_error("the record cannot be read", path);
-    if (count == 0) break;
-    text.append(buffer.data(), static_cast<size_t>(count));
+// Whoever holds the lock of a folder, as base/dir_lock.cpp writes it: "pid 4711 on node7".
+std::string lock_text(const fs::path& dir) {
+  const FileDescriptor file(
+      ::open((dir / ".rung.lock").c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+  std::array<char, 512> buffer;
+  const ssize_t count = file.is_open() ? ::read(file.get(), buffer.data(), buffer.size()) : 0;
+  const std::string text(buffer.data(), static_cast<size_t>(std::max<ssize_t>(count, 0)));
+  return text.substr(0, text.find('\n'));
+}
+
+// Whether another process than that of the last start row holds the folder: a resume that loads.
+// False where the lock or the record do not say whose they are.
+bool is_held_by_another(const fs::path& dir, const RunHistory& history) {
+  if (history.starts.empty() || history.starts.back().pid <= 0) return false;
+  const std::string text = lock_text(dir);
+  if (!text.starts_with("pid ") || text.find(" on ") == std::string::npos) return false;
+  const Start& start = history.starts.back();
+  return text != "pid " + std::to_string(start.pid) + " on " + start.host;
+}
+
+// Of the last steps; 0 where there is none.
+double seconds_a_step(const RunHistory& history) {
+  constexpr size_t kSteps = 20;
+  std::vector<double> seconds;
+  for (size_t i = 0; i < std::min(kSteps, history.steps.size()); ++i) {
+    seconds.push_back(history.steps[history.steps.size() - 1 - i].seconds);
   }
-  text.resize(text.rfind('\n') + 1);  // npos + 1: nothing
-  return text;
+  return median(std::move(seconds));
+}
+
+// Whether the run may go on where its lock is not seen: on a file system that does not pass locks
+// from machine to machine.
+bool may_go_on_elsewhere(const RunHistory& history) {
+  constexpr double kLeastSeconds = 600.0;
+  constexpr double kSteps = 20.0;
+  if (history.starts.empty()) return false;
+  const std::string& host = history.starts.back().host;
+  if (host.empty() || host == host_name()) return false;
+  const double since = seconds_since_1970() - last_row_time(history);
+  return since < std::max(kLeastSeconds, kSteps * seconds_a_step(history));
 }
 
 }  // namespace
+
+std::string_view name_of(RunState state) {
+  switch (state) {
+    case RunState::kStarting:
+      return "starting";
+    case RunState::kRunning:
+      return "running";
+    case RunState::kUnseen:
+      return "unseen";
+    case RunState::kEnded:
+      return "ended";
+    case RunState::kKilled:
+      break;
+  }
+  return "killed";
+}
 
 bool RunFollower::poll() {
   // First the lock: what a process wrote before it gave that up is seen below.
@@ -40,16 +87,18 @@ bool RunFollower::poll() {
   const RunState before = state_;
   bool has_changed = read_metrics();
   has_changed |= read_outcome(is_held);
-  if (is_held) {
-    state_ = !file_.is_open() ? RunState::kStarting : RunState::kRunning;
-  } else if (history_.outcome) {
-    state_ = RunState::kEnded;
-  } else if (file_.is_open()) {
-    state_ = RunState::kKilled;
-  } else {
-    (void)read_run_history(output_dir_);  // throws, with the reason
-  }
+  state_ = state_of(is_held);
   return has_changed || state_ != before;
+}
+
+RunState RunFollower::state_of(bool is_held) const {
+  if (is_held) {
+    const bool is_recorded = file_.is_open() && !is_held_by_another(output_dir_, history());
+    return is_recorded ? RunState::kRunning : RunState::kStarting;
+  }
+  if (history().outcome) return RunState::kEnded;
+  if (!file_.is_open()) (void)read_run_history(output_dir_);  // throws, with the reason
+  return may_go_on_elsewhere(history()) ? RunState::kUnseen : RunState::kKilled;
 }
 
 // Opens the record where the one that was read is no longer it, and forgets that; whether so. A
@@ -64,9 +113,8 @@ bool RunFollower::open_metrics(const fs::path& path) {
   }
   const bool was_open = file_.is_open();
   file_ = FileDescriptor(is_there ? ::open(path.c_str(), O_RDONLY | O_CLOEXEC) : -1);
-  history_ = {};
+  reader_ = MetricsReader(path);
   offset_ = 0;
-  lines_ = 0;
   return was_open || file_.is_open();
 }
 
@@ -74,28 +122,31 @@ bool RunFollower::read_metrics() {
   const fs::path path = output_dir_ / "metrics.jsonl";
   const bool is_another = open_metrics(path);
   if (!file_.is_open()) return is_another;
-  const std::string text = complete_lines(file_, offset_, path);
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = text.find('\n', begin);
-    add_metrics_line(std::string_view(text).substr(begin, end - begin), path, ++lines_, history_);
-    begin = end + 1;
+  const int64_t lines_before = reader_.num_lines();
+  std::array<char, size_t{64} << 10> chunk;
+  while (true) {
+    const ssize_t count = ::pread(file_.get(), chunk.data(), chunk.size(), offset_);
+    if (count < 0) throw_disk_error("the record cannot be read", path);
+    if (count == 0) break;
+    reader_.add({chunk.data(), static_cast<size_t>(count)});
+    offset_ += count;
   }
-  offset_ += static_cast<int64_t>(text.size());
-  return is_another || !text.empty();
+  offset_ -= static_cast<int64_t>(reader_.drop_torn_line());
+  return is_another || reader_.num_lines() != lines_before;
 }
 
 bool RunFollower::read_outcome(bool is_held) {
   const fs::path path = output_dir_ / "run.json";
-  const bool was_there = history_.outcome.has_value();
+  const bool was_there = history().outcome.has_value();
   std::error_code error;
   // While a process holds the folder, what is there is an earlier process's, or about to be
   // complete.
   if (is_held || !fs::is_regular_file(path, error)) {
-    history_.outcome = std::nullopt;
+    reader_.set_outcome(std::nullopt);
     return was_there;
   }
   if (was_there) return false;
-  history_.outcome = monitor::read_outcome(path);
+  reader_.set_outcome(monitor::read_outcome(path));
   return true;
 }
 

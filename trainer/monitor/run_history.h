@@ -3,7 +3,7 @@
 //
 // The rows are those of docs/guide/run-folder.md. Kinds and keys that are not known are passed
 // over; a key that is absent leaves the field as it is here, so that folders of other versions can
-// be read.
+// be read. monitor/row_fields.h says which values are taken.
 #pragma once
 
 #include <cstdint>
@@ -12,15 +12,13 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
+
+#include "monitor/by_component.h"
 
 namespace rung::monitor {
 
 inline constexpr double kNotANumber = std::numeric_limits<double>::quiet_NaN();
-
-using Bytes = int64_t;
-using ByComponent = std::map<std::string, Bytes>;
 
 // A process that began to train.
 struct Start {
@@ -46,7 +44,10 @@ struct ExampleSize {
 struct LargestMicroBatch {
   int64_t tokens = 0;
   int64_t documents = 0;
-  std::vector<ExampleSize> examples;  // the longest, in falling order
+  int64_t longest = 0;  // tokens of its longest example
+  // The longest, in falling order; of a step that is not the highest so far of its process and its
+  // settings none: a million steps would have as many names.
+  std::vector<ExampleSize> examples;
 };
 
 // An optimizer step; every figure is of this step.
@@ -56,8 +57,6 @@ struct Step {
   double loss = kNotANumber;
   double grad_norm = kNotANumber;
   double learning_rate = 0.0;
-  int64_t tokens = 0;
-  int64_t supervised_tokens = 0;
   double seconds = 0.0;
   double tokens_per_second = 0.0;
   int64_t tokens_total = 0;
@@ -70,8 +69,6 @@ struct Step {
   Bytes memory_reserved = 0;
   Bytes memory_other = 0;
   std::optional<Bytes> memory_neighbours;
-  int64_t micro_batches = 0;
-  int64_t documents = 0;
   LargestMicroBatch largest_micro_batch;
   bool is_skipped = false;
 };
@@ -80,7 +77,6 @@ struct Evaluation {
   int64_t step = 0;
   double loss = kNotANumber;
   double perplexity = kNotANumber;
-  double seconds = 0.0;
   Bytes memory_peak = 0;
 };
 
@@ -90,7 +86,14 @@ struct OutOfMemory {
   std::string reason;
   std::string from;
   std::string to;
-  bool is_again = false;  // once more as it was
+  bool is_again = false;               // once more as it was
+  std::string settings;                // whose from and to are: "train", "eval" or "save"
+  std::optional<ExampleSize> longest;  // example of what failed
+  size_t process = 0;                  // of RunHistory::starts, from 1; 0: the one of its step
+
+  // In training, or in the trial of its largest micro-batch before the first step.
+  bool is_of_steps() const;
+  bool is_of_trial() const;
 };
 
 // A change of settings after memory ran out, as run.json lists it.
@@ -113,7 +116,6 @@ struct Outcome {
   Bytes memory_limit = 0;
   Bytes memory_planned = 0;   // the peak of all phases
   Bytes memory_measured = 0;  // likewise
-  Bytes process_peak = 0;
   std::map<std::string, Bytes> memory_planned_by_phase;
   std::map<std::string, Bytes> memory_by_phase;
   std::map<std::string, std::string> versions;
@@ -132,10 +134,10 @@ struct RunHistory {
 // no folder of a run (it has neither file), kDamaged where a complete line is no JSON object.
 RunHistory read_run_history(const std::filesystem::path& output_dir);
 
-// For who reads a record as it grows (monitor/run_follower.h). Adds line `number` of metrics.jsonl,
-// without its line end; reads run.json.
-void add_metrics_line(std::string_view line, const std::filesystem::path& path, int64_t number,
-                      RunHistory& history);
+// When the last row of a step or a start was written, in seconds since 1970; 0 where none says it.
+double last_row_time(const RunHistory& history);
+
+// run.json alone, for who reads metrics.jsonl as it grows (monitor/metrics_reader.h).
 Outcome read_outcome(const std::filesystem::path& path);
 
 }  // namespace rung::monitor

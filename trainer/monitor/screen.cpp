@@ -1,12 +1,14 @@
 #include "monitor/screen.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "base/units.h"
 #include "monitor/text_block.h"
+#include "monitor/whole.h"
 
 namespace rung::monitor {
 namespace {
@@ -14,6 +16,8 @@ namespace {
 constexpr size_t kMostProcessesShown = 8;
 
 using Parts = std::vector<std::string>;
+
+std::string joined(const Parts& parts) { return fmt::format("{}", fmt::join(parts, ", ")); }
 
 // "name 1.2 GiB" where the figure is there.
 void add_bytes(Parts& parts, std::string_view name, std::optional<Bytes> bytes) {
@@ -26,9 +30,13 @@ std::string state_text(const Snapshot& snapshot) {
   const std::string device = snapshot.device.empty() ? "" : ", " + snapshot.device;
   switch (snapshot.state) {
     case RunState::kStarting:
-      return "starting: a process holds the folder, nothing is recorded yet";
+      return "starting: a process holds the folder, and has recorded nothing yet";
     case RunState::kRunning:
       return "running" + where + device;
+    case RunState::kUnseen:
+      return fmt::format(
+          "unseen{}{}: no lock of that machine can be seen from here; the last row came {} ago",
+          where, device, format_duration(snapshot.seconds_since_row));
     case RunState::kKilled:
       return "killed: no process holds the folder, and nothing says how the run ended" + where +
              "; `rung train CONFIG` goes on from its last checkpoint";
@@ -51,7 +59,7 @@ Parts progress_parts(const RunProgress& progress) {
   if (progress.epoch) parts.push_back(fmt::format("epoch {:.2f}", *progress.epoch));
   if (progress.tokens_per_second) {
     parts.push_back(
-        fmt::format("{} tok/s", format_count(std::llround(*progress.tokens_per_second))));
+        fmt::format("{} tok/s", format_count(whole(std::round(*progress.tokens_per_second)))));
   }
   if (progress.seconds_left) {
     parts.push_back("ETA " + format_duration(*progress.seconds_left));
@@ -119,13 +127,14 @@ Parts work_parts(const GpuFigures& gpu) {
 
 void add_verdict(const Verdict& verdict, TextBlock& block) {
   block.add("verdict", fmt::format("{}: {}", name_of(verdict.kind), verdict.evidence));
-  bool is_first = true;
-  for (const Finding& finding : verdict.findings) {
-    if (!is_first) {
-      block.add("also", fmt::format("{}: {}", name_of(finding.kind), finding.evidence));
-    }
+  if (!verdict.findings.empty()) block.add("  to do", verdict.findings.front().advice);
+}
+
+void add_more_findings(const Verdict& verdict, TextBlock& block) {
+  for (size_t i = 1; i < verdict.findings.size(); ++i) {
+    const Finding& finding = verdict.findings[i];
+    block.add("also", fmt::format("{}: {}", name_of(finding.kind), finding.evidence));
     block.add("  to do", finding.advice);
-    is_first = false;
   }
 }
 
@@ -146,34 +155,25 @@ Parts process_parts(const std::vector<GpuProcess>& processes) {
 
 }  // namespace
 
-std::string_view name_of(RunState state) {
-  switch (state) {
-    case RunState::kStarting:
-      return "starting";
-    case RunState::kRunning:
-      return "running";
-    case RunState::kEnded:
-      return "ended";
-    case RunState::kKilled:
-      break;
-  }
-  return "killed";
-}
-
-std::vector<std::string> run_lines(const Snapshot& snapshot, int width) {
+std::vector<std::string> run_lines(const Snapshot& snapshot, int width, int height) {
   TextBlock block(width);
-  block.add("run", state_text(snapshot));
-  block.add_list("progress", progress_parts(snapshot.progress));
-  block.add_list("loss", loss_parts(snapshot.progress));
+  // Three texts stand above the verdict, which is what a screen must not lack.
+  const int each = height > 0 ? std::max(1, height / 6) : 0;
+  block.add("run", state_text(snapshot), each);
+  block.add("progress", joined(progress_parts(snapshot.progress)), each);
+  block.add("loss", joined(loss_parts(snapshot.progress)), each);
+  add_verdict(snapshot.verdict, block);
   add_memory(snapshot.memory, block);
-  block.add_list("gpu", snapshot.gpu ? work_parts(*snapshot.gpu) : Parts{snapshot.why_no_gpu});
+  Parts gpu = snapshot.gpu ? work_parts(*snapshot.gpu) : Parts();
+  if (!snapshot.why_no_gpu.empty()) gpu.push_back(snapshot.why_no_gpu);
+  block.add_list("gpu", gpu);
   if (!snapshot.rung.empty()) {
     const std::string recoveries =
         fmt::format("; {} {}", format_count(snapshot.recoveries),
                     snapshot.recoveries == 1 ? "recovery" : "recoveries");
     block.add("rung", snapshot.rung + (snapshot.recoveries > 0 ? recoveries : ""));
   }
-  add_verdict(snapshot.verdict, block);
+  add_more_findings(snapshot.verdict, block);
   return block.take();
 }
 

@@ -6,7 +6,6 @@
 
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/nvml.h"
@@ -14,11 +13,9 @@
 
 namespace rung::monitor {
 
-std::vector<std::string> run_lines(const Snapshot& snapshot, int width);
+// Of a screen of `height` lines what stands above the verdict takes no more than half; 0: no limit.
+std::vector<std::string> run_lines(const Snapshot& snapshot, int width, int height = 0);
 // All GPUs of a machine, with who is on them.
 std::vector<std::string> gpu_lines(std::span<const GpuFigures> gpus, int width);
-
-// "running", "ended", ...
-std::string_view name_of(RunState state);
 
 }  // namespace rung::monitor

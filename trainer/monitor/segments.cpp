@@ -2,20 +2,42 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 
 namespace rung::monitor {
 namespace {
 
 using Cut = std::function<bool(const Step& before, const Step& after)>;
 
-std::vector<Segment> cut(const RunHistory& history, const Cut& is_cut) {
+// The starts by the steps that they are of. A later process takes steps again that an earlier one
+// took behind its last checkpoint.
+class Processes {
+ public:
+  explicit Processes(const RunHistory& history) {
+    for (const Start& start : history.starts) {
+      while (!in_force_.empty() && in_force_.back()->first_step >= start.first_step) {
+        in_force_.pop_back();
+      }
+      in_force_.push_back(&start);
+    }
+  }
+  const Start* of_step(int64_t step) const {
+    const auto next = std::ranges::lower_bound(in_force_, step, {}, &Start::first_step);
+    return next == in_force_.begin() ? nullptr : *std::prev(next);
+  }
+
+ private:
+  std::vector<const Start*> in_force_;  // in rising order of first_step
+};
+
+std::vector<Segment> cut(const RunHistory& history, const Processes& processes, const Cut& is_cut) {
   std::vector<Segment> segments;
   const std::span<const Step> steps = history.steps;
   for (size_t begin = 0; begin < steps.size();) {
     size_t end = begin + 1;
     while (end < steps.size() && !is_cut(steps[end - 1], steps[end])) ++end;
     segments.push_back({.steps = steps.subspan(begin, end - begin),
-                        .start = start_of_step(history, steps[begin].step)});
+                        .start = processes.of_step(steps[begin].step)});
     begin = end;
   }
   return segments;
@@ -24,16 +46,13 @@ std::vector<Segment> cut(const RunHistory& history, const Cut& is_cut) {
 }  // namespace
 
 const Start* start_of_step(const RunHistory& history, int64_t step) {
-  // A later process takes steps again that an earlier one took behind its last checkpoint.
-  for (auto start = history.starts.rbegin(); start != history.starts.rend(); ++start) {
-    if (start->first_step < step) return &*start;
-  }
-  return nullptr;
+  return Processes(history).of_step(step);
 }
 
 std::vector<Segment> processes_of(const RunHistory& history) {
-  return cut(history, [&](const Step& before, const Step& after) {
-    return start_of_step(history, before.step) != start_of_step(history, after.step);
+  const Processes processes(history);
+  return cut(history, processes, [&](const Step& before, const Step& after) {
+    return processes.of_step(before.step) != processes.of_step(after.step);
   });
 }
 
@@ -43,8 +62,9 @@ std::vector<Segment> segments_of(const RunHistory& history) {
     if (!event.is_again) changes.push_back(event.step);
   }
   std::ranges::sort(changes);
-  return cut(history, [&](const Step& before, const Step& after) {
-    if (start_of_step(history, before.step) != start_of_step(history, after.step)) return true;
+  const Processes processes(history);
+  return cut(history, processes, [&](const Step& before, const Step& after) {
+    if (processes.of_step(before.step) != processes.of_step(after.step)) return true;
     const auto change = std::ranges::lower_bound(changes, before.step);
     return change != changes.end() && *change < after.step;
   });

@@ -1,24 +1,18 @@
 #include "monitor/snapshot.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <span>
 #include <utility>
 
 #include "monitor/segments.h"
+#include "monitor/this_machine.h"
 
 namespace rung::monitor {
 namespace {
 
 // Steps that tell how fast the run goes now; the evaluations and checkpoints between them count.
 constexpr size_t kStepsOfPace = 20;
-
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "";
-}
 
 std::optional<double> finite(double value) {
   if (!std::isfinite(value)) return std::nullopt;
@@ -30,14 +24,10 @@ std::optional<Bytes> positive(Bytes bytes) {
   return bytes;
 }
 
-// The steps of the process that took the last one.
-std::span<const Step> last_process(const RunHistory& history) {
-  const std::span<const Step> steps = history.steps;
-  if (steps.empty()) return steps;
-  const Start* start = start_of_step(history, steps.back().step);
-  size_t begin = steps.size() - 1;
-  while (begin > 0 && start_of_step(history, steps[begin - 1].step) == start) --begin;
-  return steps.subspan(begin);
+// Of the process that took the last step; without steps where there is none.
+Segment last_process(const RunHistory& history) {
+  std::vector<Segment> processes = processes_of(history);
+  return processes.empty() ? Segment() : processes.back();
 }
 
 std::optional<double> seconds_a_step(std::span<const Step> steps) {
@@ -64,8 +54,9 @@ RunProgress progress_of(const RunHistory& history, RunState state) {
   progress.epoch = last.epoch;
   progress.loss = finite(last.loss);
   progress.tokens_per_second = finite(last.tokens_per_second);
-  const std::optional<double> pace = seconds_a_step(last_process(history));
-  if (state == RunState::kRunning && progress.total_steps && pace) {
+  const std::optional<double> pace = seconds_a_step(last_process(history).steps);
+  const bool goes_on = state == RunState::kRunning || state == RunState::kUnseen;
+  if (goes_on && progress.total_steps && pace) {
     progress.seconds_left =
         *pace * static_cast<double>(std::max<int64_t>(0, *progress.total_steps - last.step));
   }
@@ -78,14 +69,16 @@ MemoryPicture memory_of(const RunHistory& history) {
     memory.limit = positive(history.starts.back().memory_limit);
     memory.planned_peak = positive(history.starts.back().memory_planned);
   }
-  const std::span<const Step> steps = last_process(history);
+  const Segment process = last_process(history);
+  const std::span<const Step> steps = process.steps;
   if (steps.empty()) return memory;
   const Step& last = steps.back();
   memory.live = last.memory_live;
   memory.peak = last.memory_peak;
   memory.reserved = last.memory_reserved;
   memory.other = last.memory_other;
-  memory.neighbours = last.memory_neighbours;
+  const bool on_gpu = process.start != nullptr && !process.start->pci_bus_id.empty();
+  if (on_gpu) memory.neighbours = last.memory_neighbours;
   Bytes measured = std::ranges::max(steps, {}, &Step::memory_peak).memory_peak;
   for (const Evaluation& evaluation : history.evaluations) {
     if (evaluation.step >= steps.front().step)
@@ -102,8 +95,7 @@ std::string rung_of(const RunHistory& history) {
   const Start& start = history.starts.back();
   std::string rung = start.rung;
   for (const OutOfMemory& event : history.out_of_memory) {
-    const bool is_of_steps = event.during.starts_with("step ");
-    if (is_of_steps && !event.is_again && event.step >= start.first_step) rung = event.to;
+    if (event.is_of_steps() && !event.is_again && event.step >= start.first_step) rung = event.to;
   }
   return rung;
 }
@@ -121,7 +113,9 @@ Bytes own_bytes(const GpuFigures& gpu, const Snapshot& snapshot) {
 }  // namespace
 
 Snapshot snapshot_of(const RunHistory& history, RunState state, Verdict verdict) {
-  Snapshot snapshot{.state = state, .outcome = history.outcome};
+  Snapshot snapshot{.state = state,
+                    .seconds_since_row = seconds_since_1970() - last_row_time(history),
+                    .outcome = history.outcome};
   if (!history.starts.empty()) {
     const Start& start = history.starts.back();
     snapshot.host = start.host;
@@ -149,6 +143,9 @@ void add_gpu(const RunHistory& history, const Nvml& nvml, Snapshot& snapshot) {
     snapshot.why_no_gpu =
         nvml.why_not().empty() ? "NVML knows no GPU at " + start.pci_bus_id : nvml.why_not();
     return;
+  }
+  if (snapshot.gpu->is_divided) {
+    snapshot.why_no_gpu = "it is divided (MIG), and its memory is not told by instance";
   }
   if (!snapshot.gpu->memory) return;
   const GpuMemory& memory = *snapshot.gpu->memory;

@@ -43,6 +43,7 @@ struct RunProgress {
 
 struct Snapshot {
   RunState state = RunState::kStarting;
+  double seconds_since_row = 0.0;
   std::optional<Outcome> outcome;
   std::string host;
   int64_t pid = 0;
@@ -52,7 +53,7 @@ struct Snapshot {
   RunProgress progress;
   MemoryPicture memory;
   std::optional<GpuFigures> gpu;
-  std::string why_no_gpu;  // where a run is at work on a GPU of which nothing is known
+  std::string why_no_gpu;  // where a run is at work on a GPU of which figures are not known
   Verdict verdict;
 };
 

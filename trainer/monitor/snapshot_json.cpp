@@ -1,10 +1,9 @@
 #include "monitor/snapshot_json.h"
 
-#include <chrono>
 #include <optional>
 #include <string>
 
-#include "monitor/screen.h"  // name_of(RunState)
+#include "monitor/this_machine.h"
 
 namespace rung::monitor {
 namespace {
@@ -15,10 +14,6 @@ Json or_null(const std::optional<T>& value) {
 }
 
 Json or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 std::string_view name_of_harm(Harm harm) {
   switch (harm) {
@@ -113,7 +108,7 @@ Json run_json(const Snapshot& snapshot) {
   json["device"] = or_null(snapshot.device);
   json["host"] = or_null(snapshot.host);
   json["pid"] = snapshot.pid > 0 ? Json(snapshot.pid) : Json();
-  json["time"] = now();
+  json["time"] = seconds_since_1970();
   return json;
 }
 
@@ -123,7 +118,7 @@ Json gpus_json(std::span<const GpuFigures> gpus) {
   add_work(only, json);
   json["gpus"] = Json::array();
   for (const GpuFigures& gpu : gpus) json["gpus"].push_back(gpu_json(gpu));
-  json["time"] = now();
+  json["time"] = seconds_since_1970();
   return json;
 }
 

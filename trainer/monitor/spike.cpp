@@ -29,6 +29,9 @@ constexpr size_t kFewestSteps = 8;
 constexpr double kUsualShare = 0.8;
 constexpr double kPowerOfSpread = 4.0;
 constexpr double kLeastOverUsual = 1.75;
+// A peak past the plan, or past this share of the limit, is told from kLeastOverUsual on, however
+// far lengths spread.
+constexpr double kAlarmingShareOfLimit = 0.95;
 // Less of the whole peak is nothing to run out of memory by.
 constexpr double kLeastShareOfPeak = 0.05;
 // A batch explains a spike where its tokens grew by half as much as its memory, or more: the rest
@@ -78,16 +81,26 @@ double least_of_spike(const std::vector<double>& figures) {
   return tall * std::max(kLeastOverUsual, std::pow(tall / usual, kPowerOfSpread));
 }
 
+bool is_alarming(const Step& step, const Segment& segment) {
+  const Bytes planned = segment.start == nullptr ? 0 : segment.start->memory_planned;
+  const auto limit = static_cast<double>(tensor_limit_of(segment));
+  return (planned > 0 && step.memory_peak > planned) ||
+         (limit > 0.0 && static_cast<double>(step.memory_peak) > kAlarmingShareOfLimit * limit);
+}
+
 std::optional<Spike> largest_spike(const Segment& segment) {
   if (segment.steps.size() < kFewestSteps) return std::nullopt;
   const std::vector<double> own = figures_of(segment.steps, own_bytes);
   const double usual = median(own);
   const double least = least_of_spike(own);
+  const double least_alarming = kLeastOverUsual * quantile(own, kUsualShare);
   Spike spike{.usual = usual, .start = segment.start};
   for (const Step& step : segment.steps) {
     const double excess = own_bytes(step) - usual;
     const double least_of_peak = kLeastShareOfPeak * static_cast<double>(step.memory_peak);
-    if (own_bytes(step) <= least || excess < least_of_peak) continue;
+    const bool stands_out =
+        own_bytes(step) > least || (own_bytes(step) > least_alarming && is_alarming(step, segment));
+    if (!stands_out || excess < least_of_peak) continue;
     ++spike.num_alike;
     if (spike.step == nullptr || excess > spike.excess()) spike.step = &step;
   }
@@ -144,7 +157,7 @@ Json rows_of(const Step& step) {
 Finding finding_of(const Spike& spike) {
   const Step& step = *spike.step;
   // The step went well; failed_spike() finds those that did not.
-  Finding finding{.kind = Kind::kSpike, .explains_out_of_memory = false, .step = step.step};
+  Finding finding{.kind = Kind::kSpike, .step = step.step};
   finding.evidence = fmt::format(
       "step {} peaked at {}, {} above the usual {}{}; {}", step.step,
       format_bytes(step.memory_peak), format_bytes(static_cast<Bytes>(spike.excess())),
@@ -165,38 +178,44 @@ Finding finding_of(const Spike& spike) {
 }
 
 double longest_document(const Step& step) {
-  const std::vector<ExampleSize>& examples = step.largest_micro_batch.examples;
-  return examples.empty() ? 0.0 : static_cast<double>(examples.front().tokens);
+  return static_cast<double>(step.largest_micro_batch.longest);
 }
 
-// The step that `event` interrupted, as it was taken in the end; null where there is none.
-const Step* step_of(const RunHistory& history, const OutOfMemory& event) {
-  if (!event.during.starts_with("step ")) return nullptr;  // an evaluation, a checkpoint
+// The longest row of what `event` interrupted. Rows of other versions do not say it: there it is
+// that of the step as it was taken in the end.
+std::optional<ExampleSize> longest_row(const RunHistory& history, const OutOfMemory& event) {
+  if (event.longest) return event.longest;
+  if (event.is_of_trial()) return std::nullopt;
   const auto step = std::ranges::lower_bound(history.steps, event.step + 1, {}, &Step::step);
-  return step != history.steps.end() && step->step == event.step + 1 ? &*step : nullptr;
+  const bool is_there = step != history.steps.end() && step->step == event.step + 1;
+  if (!is_there || step->largest_micro_batch.examples.empty()) return std::nullopt;
+  return step->largest_micro_batch.examples.front();
 }
 
-// Memory ran out in a step with an uncommonly long document. Its peak does not show that: the step
-// was taken in the end with smaller parts.
+// Memory ran out in a step with an uncommonly long row, or in the trial of the largest micro-batch
+// because of one. No peak shows that: a step's is that of the attempt that succeeded, with smaller
+// parts.
 std::optional<Finding> failed_spike(const RunHistory& history) {
   if (history.steps.size() < kFewestSteps) return std::nullopt;
   const std::vector<double> longest = figures_of(history.steps, longest_document);
   const double least = least_of_spike(longest);
   for (const OutOfMemory& event : history.out_of_memory) {
-    const Step* step = step_of(history, event);
-    if (step == nullptr || longest_document(*step) <= least) continue;
-    const ExampleSize& example = step->largest_micro_batch.examples.front();
+    if (!event.is_of_steps()) continue;  // an evaluation, a checkpoint
+    const std::optional<ExampleSize> row = longest_row(history, event);
+    if (!row || static_cast<double>(row->tokens) <= least) continue;
     const auto usual = static_cast<int64_t>(median(longest));
-    Finding finding{.kind = Kind::kSpike, .harm = Harm::kSuffered, .step = step->step};
-    finding.evidence = fmt::format(
-        "memory ran out in step {}, whose longest row, {}, has {} tokens where {} are usual",
-        step->step, example.source, format_count(example.tokens), format_count(usual));
+    Finding finding{.kind = Kind::kSpike, .harm = Harm::kSuffered, .step = event.step + 1};
+    finding.evidence =
+        fmt::format("memory ran out in {}, whose longest row, {}, has {} tokens where {} are usual",
+                    event.is_of_trial() ? "the trial of the largest micro-batch"
+                                        : fmt::format("step {}", event.step + 1),
+                    row->source, format_count(row->tokens), format_count(usual));
     finding.advice = kShorterRows;
-    finding.figures = {{"step", step->step},
-                       {"tokens", example.tokens},
+    finding.figures = {{"step", event.step + 1},
+                       {"tokens", row->tokens},
                        {"usual_tokens", usual},
                        {"explained", true},
-                       {"rows", rows_of(*step)}};
+                       {"rows", Json::array({{{"source", row->source}, {"tokens", row->tokens}}})}};
     return finding;
   }
   return std::nullopt;

@@ -1,4 +1,5 @@
-// The few statistics that verdicts stand on. All of them bear outliers or say nothing about them.
+// The few statistics that verdicts stand on. Those of medians and ranks bear outliers; what
+// without_causes takes off, by least squares, does not.
 //
 // Sources: Sen, "Estimates of the regression coefficient based on Kendall's tau", 1968 (slope);
 // Mann, "Nonparametric tests against trend", 1945, with the correction for ties (trend); Frisch and

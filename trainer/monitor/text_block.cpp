@@ -12,7 +12,6 @@ namespace rung::monitor {
 namespace {
 
 constexpr size_t kLabelColumns = 10;
-constexpr size_t kNarrowest = 30;  // columns; below that a terminal shows what fits
 constexpr size_t kWidestBar = 62;
 
 bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
@@ -34,22 +33,45 @@ size_t fitting_end(std::string_view text, size_t room) {
   return text.size();
 }
 
+// A tab is as wide as the terminal likes.
+std::string escaped_line(std::string_view text) {
+  std::string line;
+  for (const char byte : one_line(text)) {
+    if (byte == '\t') {
+      line += "\\x09";
+    } else {
+      line += byte;
+    }
+  }
+  return line;
+}
+
 }  // namespace
 
 TextBlock::TextBlock(int width)
-    : width_(std::max(kNarrowest, static_cast<size_t>(std::max(width, 0)))) {}
+    : width_(static_cast<size_t>(std::max(width, 1))),
+      label_columns_(width_ >= 2 * kLabelColumns ? kLabelColumns : 0) {}
 
-void TextBlock::add(std::string_view label, std::string_view text) {
-  const std::string escaped = one_line(text);
+void TextBlock::add(std::string_view label, std::string_view text, int most_lines) {
+  if (text.empty()) return;
+  std::string escaped = escaped_line(text);
+  std::string begin = fmt::format("{:<{}}", label, label_columns_);
+  if (label_columns_ == 0) escaped = std::exchange(begin, "") + " " + escaped;
   std::string_view rest = escaped;
-  std::string begin = fmt::format("{:<{}}", label, kLabelColumns);
-  while (!rest.empty()) {
-    const size_t end = fitting_end(rest, width_ - kLabelColumns);
-    std::string_view line = rest.substr(0, end);
-    while (line.ends_with(' ')) line.remove_suffix(1);
-    lines_.push_back(begin + std::string(line));
+  for (int count = 1; !rest.empty(); ++count) {
+    const size_t end = fitting_end(rest, room());
+    std::string line(rest.substr(0, end));
     rest.remove_prefix(end);
-    begin.assign(kLabelColumns, ' ');
+    const bool is_cut = count == most_lines && !rest.empty();
+    if (is_cut && room() > 3) {
+      line.resize(fitting_end(line, room() - 3));
+      while (line.ends_with(' ')) line.pop_back();
+      line += "...";
+    }
+    while (line.ends_with(' ')) line.pop_back();
+    lines_.push_back(begin + line);
+    begin.assign(label_columns_, ' ');
+    if (is_cut) return;
   }
 }
 
@@ -57,7 +79,7 @@ void TextBlock::add_list(std::string_view label, const std::vector<std::string>&
   std::string line;
   for (size_t i = 0; i < parts.size(); ++i) {
     const std::string part = parts[i] + (i + 1 < parts.size() ? "," : "");
-    if (!line.empty() && line.size() + 1 + part.size() > width_ - kLabelColumns) {
+    if (!line.empty() && line.size() + 1 + part.size() > room()) {
       add(std::exchange(label, ""), std::exchange(line, ""));
     }
     line += (line.empty() ? "" : " ") + part;
@@ -66,8 +88,8 @@ void TextBlock::add_list(std::string_view label, const std::vector<std::string>&
 }
 
 void TextBlock::add_bar(std::string_view label, const std::vector<BarPart>& parts, int64_t total) {
-  if (total <= 0) return;
-  const size_t cells = std::min(kWidestBar, width_ - kLabelColumns) - 2;
+  if (total <= 0 || room() <= 2) return;
+  const size_t cells = std::min(kWidestBar, room()) - 2;
   std::string bar;
   int64_t amount = 0;
   for (const BarPart& part : parts) {

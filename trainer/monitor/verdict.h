@@ -5,6 +5,8 @@
 // docs/guide/monitor.md says what each means and what to do.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,14 +26,23 @@ enum class Harm {
   kSuffered  // memory ran out because of it
 };
 
+// When something took memory that was short later, and how much.
+struct Cause {
+  const Start* process = nullptr;  // in which; null in records that do not say
+  int64_t first_step = 0;
+  int64_t last_step = 0;        // in which it was still there
+  double bytes = 0.0;           // in the first of these,
+  double bytes_per_step = 0.0;  // and more in each that follows
+};
+
 struct Finding {
   Kind kind = Kind::kUnknown;
   Harm harm = Harm::kNone;
-  bool explains_out_of_memory = true;  // where that came later
-  int64_t step = 0;                    // in which it begins to show
-  std::string evidence;                // one sentence, with figures
-  std::string advice;                  // one sentence: the key to change, or what else to do
-  Json figures = Json::object();       // of the evidence, in bytes and tokens
+  std::optional<Cause> cause;     // where memory may run out because of it
+  int64_t step = 0;               // in which it begins to show
+  std::string evidence;           // one sentence, with figures
+  std::string advice;             // one sentence: the key to change, or what else to do
+  Json figures = Json::object();  // of the evidence, in bytes and tokens
 };
 
 struct Verdict {

@@ -21,8 +21,9 @@
 namespace rung::ops {
 namespace {
 
-constexpr int64_t kScoreBytes = int64_t{32} << 20;  // of one tile's scores, at most
-constexpr int64_t kLeastTile = 16;                  // queries, however long the document
+constexpr int64_t kScoreBytes = int64_t{32}
+                                << 20;  // of one tile's scores, unless kLeastTile is more
+constexpr int64_t kLeastTile = 16;      // queries, however long the document
 
 // Queries of one document that are taken together, and the keys that any of them sees.
 struct Tile {

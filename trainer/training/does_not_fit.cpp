@@ -130,16 +130,18 @@ int64_t peak_of(const PlanRequest& request, const Variant& variant) {
   const RunConfig& config = variant.config;
   const auto examples = shortened(request.examples, config.sequence_len);
   const auto validation = shortened(request.validation, config.sequence_len);
-  fit::StepShape shape = step_shape({.config = config,
-                                     .model = request.model,
-                                     .adapter = variant.adapter,
-                                     .examples = examples,
-                                     .validation = validation,
-                                     .device = request.device,
-                                     .num_multiprocessors = request.num_multiprocessors});
+  const PlanRequest changed{.config = config,
+                            .model = request.model,
+                            .adapter = variant.adapter,
+                            .examples = examples,
+                            .validation = validation,
+                            .device = request.device,
+                            .num_multiprocessors = request.num_multiprocessors,
+                            .host_limit = request.host_limit};
+  fit::StepShape shape = step_shape(changed);
   if (config.layer_offloading) shape.model.num_streamed = request.model.num_layers;
   const int64_t step = fit::peak_with(
-      shape, fit::top_rung(wanted_settings(config, request.model), ladder_bounds(config, shape)));
+      shape, fit::top_rung(wanted_settings(config, request.model), ladder_bounds(changed, shape)));
   const EvaluationPlan evaluation =
       choose_evaluation({.config = config,
                          .model = request.model,
@@ -208,6 +210,7 @@ std::string gpu_advice(const PlanRequest& request) {
   unlimited.config.memory_limit = 0;
   PlanRequest on_gpu = request;
   on_gpu.device = c10::kCUDA;
+  on_gpu.host_limit = 0;
   std::optional<int64_t> peak;
   for (const fit::Gpu& gpu : gpus) {
     if (!peak || request.config.deterministic) {  // which depends on the chip

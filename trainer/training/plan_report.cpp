@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "base/units.h"
-#include "data/epoch_length.h"
 #include "training/does_not_fit.h"
 #include "training/evaluation_plan.h"
 #include "training/gpu_limit.h"
@@ -15,38 +14,9 @@
 namespace rung::training {
 namespace {
 
-constexpr int64_t kTwentyFourGb = int64_t{23} << 30;  // what a program gets of a 24 GB card
-constexpr int64_t kBarWidth = 32;                     // characters
-
-// All that a run computes, whatever the device.
-struct RunLoad {
-  int64_t steps = 0;
-  double micro_batches = 0.0;
-  fit::StepCounts counts;
-};
-
-RunLoad load_of(const PlanRequest& request) {
-  const int64_t in_epoch = data::steps_in_epoch(request.examples, loader_options(request.config));
-  RunLoad load{.steps = total_steps(request.config, in_epoch)};
-  const auto steps = static_cast<double>(load.steps);
-  load.micro_batches = steps * static_cast<double>(request.config.gradient_accumulation_steps);
-  fit::StepCounts epoch;
-  for (size_t i = 0; i < request.examples.size(); ++i) {
-    epoch.add_document(request.examples.num_tokens(i), request.examples.num_supervised(i));
-  }
-  load.counts = epoch.times(steps / static_cast<double>(in_epoch));
-  return load;
-}
-
-// The same with a model that is loaded as `model` has it.
-fit::Work work_of(const RunLoad& load, const PlanRequest& request,
-                  const model::ModelOptions& model) {
-  return {.config = request.model,
-          .adapter = request.adapter,
-          .model = model,
-          .counts = load.counts,
-          .micro_batches = load.micro_batches};
-}
+constexpr int64_t kTwentyFourGb = int64_t{23} << 30;   // what a program gets of a 24 GB card
+constexpr int64_t kTwentyFourGbMultiprocessors = 128;  // of the largest such card, an RTX 4090
+constexpr int64_t kBarWidth = 32;                      // characters
 
 // An evaluation as it will be held, beside a model that is loaded as `plan` has it.
 EvaluationRequest evaluation_request(const PlanRequest& request, const StepPlan& plan) {
@@ -71,8 +41,8 @@ PlannedRung planned_rung(const ReportRequest& request, const Peaks& peaks, const
   PlannedRung rung{.name = fit::describe(settings, plan.bounds), .peak = peaks.here.peak(settings)};
   rung.fits = rung.peak <= request.plan.memory_limit;
   rung.fits_24_gb = peaks.on_cuda.peak(settings) + kAssumedCudaOverhead <= kTwentyFourGb;
-  if (request.rates) {
-    rung.tokens_per_second = work.counts.tokens / fit::seconds_of(work, settings, *request.rates);
+  if (const auto& rates = request.plan.rates) {
+    rung.tokens_per_second = work.counts.tokens / fit::seconds_of(work, settings, *rates);
   }
   return rung;
 }
@@ -105,17 +75,18 @@ std::vector<PlannedRung> planned_rungs(const ReportRequest& request, const Peaks
 PlannedGpu planned_gpu(const fit::Gpu& gpu, PlanRequest on_gpu, fit::StepPeaks& peaks,
                        const RunLoad& load) {
   on_gpu.memory_limit = tensor_limit_on(gpu, on_gpu.config);
-  const StepPlan plan = plan_step(on_gpu, peaks);
+  on_gpu.rates = rates_on(gpu, peaks.shape().model.compute);
+  const StepPlan plan = plan_step(on_gpu, peaks, load);
   PlannedGpu planned{
       .name = gpu.name,
       .limit = on_gpu.memory_limit,
       .fits = plan.choice.fits && choose_evaluation(evaluation_request(on_gpu, plan)).fits,
       .rung = fit::describe(plan.choice.settings, plan.bounds),
       .peak = plan.choice.peak};
-  planned.hours =
-      fit::seconds_of(work_of(load, on_gpu, plan.model), plan.choice.settings, rates_on(gpu)) /
-      3600.0;
-  planned.cost = planned.hours * gpu.price_per_hour;
+  if (!on_gpu.rates) return planned;
+  const fit::Work work = work_of(load, on_gpu, plan.model);
+  planned.hours = fit::seconds_of(work, plan.choice.settings, *on_gpu.rates) / 3600.0;
+  planned.cost = *planned.hours * gpu.price_per_hour;
   return planned;
 }
 
@@ -146,9 +117,12 @@ void add_phases(const ReportRequest& request, const fit::StepShape& shape, const
   const EvaluationPlan evaluation = choose_evaluation(wanted);
   if (evaluation.peak > 0) report.phases["eval"] = evaluation.peak;
   for (const auto& [phase, bytes] : report.phases) report.peak = std::max(report.peak, bytes);
-  report.fits = plan.choice.fits && evaluation.fits;
+  const bool fits_beside = fits_on_host(request.plan, plan.choice);
+  report.fits = plan.choice.fits && fits_beside && evaluation.fits;
   if (!plan.choice.fits) {
     report.advice = "does not fit; " + memory_advice(request.plan);
+  } else if (!fits_beside) {
+    report.advice = host_misfit(request.plan, plan.choice).what();
   } else if (!evaluation.fits) {
     report.advice = evaluation_misfit(wanted, evaluation).what();
   }
@@ -213,26 +187,26 @@ void write_rungs(const PlanReport& report, std::back_insert_iterator<std::string
 }
 
 void write_gpus(const PlanReport& report, std::back_insert_iterator<std::string> out) {
-  const auto best = [&](double PlannedGpu::*field) {
-    double least = 0.0;
+  const auto best = [&](std::optional<double> PlannedGpu::*field) {
+    std::optional<double> least;
     for (const PlannedGpu& gpu : report.gpus) {
-      if (gpu.fits && (least == 0.0 || gpu.*field < least)) least = gpu.*field;
+      if (gpu.fits && gpu.*field && (!least || *(gpu.*field) < *least)) least = gpu.*field;
     }
     return least;
   };
-  const double fastest = best(&PlannedGpu::hours);
-  const double cheapest = best(&PlannedGpu::cost);
+  const std::optional<double> fastest = best(&PlannedGpu::hours);
+  const std::optional<double> cheapest = best(&PlannedGpu::cost);
   fmt::format_to(out, "\n  {:<12}{:>7}{:>12}{:>12}{:>10}{:>10}  {}\n", "GPU", "fits", "peak", "of",
                  "time", "cost", "with");
   for (const PlannedGpu& gpu : report.gpus) {
     std::string marks;
-    if (gpu.fits && gpu.cost == cheapest) marks += "  <- cheapest";
-    if (gpu.fits && gpu.hours == fastest) marks += "  <- fastest";
-    const bool fits = gpu.fits;
+    const bool has_time = gpu.fits && gpu.hours && gpu.cost;
+    if (has_time && gpu.cost == cheapest) marks += "  <- cheapest";
+    if (has_time && gpu.hours == fastest) marks += "  <- fastest";
     fmt::format_to(out, "  {:<12}{:>7}{:>12}{:>12}{:>10}{:>10}  {}{}\n", gpu.name,
-                   fits ? "yes" : "no", format_bytes(gpu.peak), format_bytes(gpu.limit),
-                   fits ? duration(gpu.hours * 3600) : "-",
-                   fits ? fmt::format("{:.2g}", gpu.cost) : "-", gpu.rung, marks);
+                   gpu.fits ? "yes" : "no", format_bytes(gpu.peak), format_bytes(gpu.limit),
+                   has_time ? duration(*gpu.hours * 3600) : "-",
+                   has_time ? fmt::format("{:.2g}", *gpu.cost) : "-", gpu.rung, marks);
   }
   fmt::format_to(
       out,
@@ -244,21 +218,25 @@ void write_gpus(const PlanReport& report, std::back_insert_iterator<std::string>
 
 }  // namespace
 
-fit::DeviceRates rates_on(const fit::Gpu& gpu) {
-  return {.flops_per_second = gpu.flops_per_second * kAssumedShare,
-          .memory_bandwidth = gpu.memory_bandwidth,
-          .transfer_bandwidth = gpu.transfer_bandwidth};
+std::optional<fit::DeviceRates> rates_on(const fit::Gpu& gpu, c10::ScalarType compute) {
+  if (compute == c10::kFloat) return std::nullopt;
+  return fit::DeviceRates{.flops_per_second = gpu.flops_per_second * kAssumedShare,
+                          .memory_bandwidth = gpu.memory_bandwidth,
+                          .transfer_bandwidth = gpu.transfer_bandwidth};
 }
 
 PlanReport make_plan_report(const ReportRequest& request) {
+  const RunLoad load = load_of(request.plan);
   fit::StepPeaks wanted(step_shape(request.plan));
-  const StepPlan plan = plan_step(request.plan, wanted);
+  const StepPlan plan = plan_step(request.plan, wanted, load);
   fit::StepPeaks& here = wanted.streaming(plan.model.num_streamed);  // as it is loaded
   fit::StepShape standing_for_cuda = here.shape();
   standing_for_cuda.model.stands_for = c10::kCUDA;
+  if (request.plan.config.deterministic) {
+    standing_for_cuda.model.deterministic_multiprocessors = kTwentyFourGbMultiprocessors;
+  }
   fit::StepPeaks on_cuda(std::move(standing_for_cuda));
   const bool is_cuda = request.plan.device == c10::kCUDA;
-  const RunLoad load = load_of(request.plan);
   PlanReport report{.device = request.device,
                     .limit = request.plan.memory_limit,
                     .total_steps = load.steps,
@@ -287,8 +265,8 @@ Json plan_json(const PlanReport& report) {
     gpus.push_back({{"name", gpu.name},
                     {"fits", gpu.fits},
                     {"limit", gpu.limit},
-                    {"hours", gpu.hours},
-                    {"cost", gpu.cost},
+                    {"hours", or_null(gpu.hours)},
+                    {"cost", or_null(gpu.cost)},
                     {"peak", gpu.peak},
                     {"rung", gpu.rung}});
   }

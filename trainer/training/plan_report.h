@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "fit/gpu_table.h"
 #include "fit/step_time.h"
+#include "training/run_load.h"
 #include "training/run_plan.h"
 
 namespace rung::training {
@@ -28,10 +29,10 @@ struct PlannedGpu {
   std::string name;
   int64_t limit = 0;  // bytes for tensors
   bool fits = false;
-  std::string rung;  // the first that fits, or the last
+  std::string rung;  // the one that would be taken, or the last
   int64_t peak = 0;  // bytes
-  double hours = 0.0;
-  double cost = 0.0;  // in the currency of the table
+  std::optional<double> hours;
+  std::optional<double> cost;  // in the currency of the table
 };
 
 struct PlanReport {
@@ -47,19 +48,19 @@ struct PlanReport {
   double tokens = 0.0;  // that the run takes
   std::vector<PlannedRung> rungs;
   std::vector<PlannedGpu> gpus;
-  std::string times;  // where those per second are from, or how to get them: a line
+  std::string times;  // where the times are from, or how to find them: a line
 };
 
 struct ReportRequest {
   PlanRequest plan;
-  std::string device;                     // name
-  std::vector<fit::Gpu> gpus;             // to be compared; may be empty
-  std::optional<fit::DeviceRates> rates;  // of this device; none: no times
-  std::string times;                      // where the rates are from, or how to get them: a line
+  std::string device;          // name
+  std::vector<fit::Gpu> gpus;  // to be compared; may be empty
+  std::string times;           // where plan.rates are from, or how to find them: a line
 };
 
-// A GPU's own figures, with a share of the rated products.
-fit::DeviceRates rates_on(const fit::Gpu& gpu);
+// A GPU's own figures, with a share of the rated products; none in fp32, whose rate is not in the
+// table.
+std::optional<fit::DeviceRates> rates_on(const fit::Gpu& gpu, c10::ScalarType compute);
 
 // Runs steps on shapes only. Where the run does not fit `fits` says so, and `advice` what would
 // help.

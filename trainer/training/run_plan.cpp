@@ -1,6 +1,7 @@
 #include "training/run_plan.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -8,6 +9,7 @@
 
 #include "base/units.h"
 #include "data/epoch_length.h"
+#include "ops/attention.h"
 #include "training/does_not_fit.h"
 #include "training/largest_batch.h"
 
@@ -35,20 +37,6 @@ std::string last_rung(const StepPlan& plan) {
           : fmt::format("{} of {} recomputed", recomputed, format_counted(num_blocks, "block"));
   const std::string more = fit::describe_others(plan.choice.settings, plan.bounds);
   return more.empty() ? blocks : blocks + ", " + more;
-}
-
-bool fits_on_host(const PlanRequest& request, const fit::Choice& choice) {
-  return request.host_limit == 0 || choice.host_peak <= request.host_limit;
-}
-
-[[noreturn]] void refuse_on_host(const PlanRequest& request, int64_t host_peak) {
-  throw Error(
-      ExitCode::kDoesNotFit,
-      {.what = "what a training step keeps in host memory does not fit",
-       .got = format_bytes(host_peak),
-       .expected = fmt::format("at most {}", format_bytes(request.host_limit)),
-       .hint = "do without activation_offloading, embedding_offloading or layer_offloading, "
-               "or free host memory"});
 }
 
 [[noreturn]] void refuse(const PlanRequest& request, const StepPlan& plan) {
@@ -111,7 +99,8 @@ fit::StepSettings wanted_settings(const RunConfig& config, const format::ModelCo
               .mlp_tile = config.tiled_mlp ? mlp_tile(model) : 0}};
 }
 
-fit::LadderBounds ladder_bounds(const RunConfig& config, const fit::StepShape& shape) {
+fit::LadderBounds ladder_bounds(const PlanRequest& request, const fit::StepShape& shape) {
+  const RunConfig& config = request.config;
   fit::LadderBounds bounds{
       .num_blocks = shape.config.num_layers,
       .most_recomputed = most_recomputed(config.gradient_checkpointing, shape.config),
@@ -122,7 +111,30 @@ fit::LadderBounds ladder_bounds(const RunConfig& config, const fit::StepShape& s
   }
   bounds.has_own_memory = shape.model.stands_for == c10::kCUDA;
   bounds.mlp_tile = mlp_tile(shape.config);
-  return over(bounds, shape.batch);
+  bounds = over(bounds, shape.batch);
+  if (bounds.has_own_memory && request.host_limit > 0) {
+    const fit::StepSettings top = fit::top_rung(wanted_settings(config, request.model), bounds);
+    bounds.has_own_memory = fit::host_peak(fit::with_settings(shape, top)) <= request.host_limit;
+  }
+  return bounds;
+}
+
+bool fits_on_host(const PlanRequest& request, const fit::Choice& choice) {
+  return request.host_limit == 0 || choice.host_peak <= request.host_limit;
+}
+
+Error host_misfit(const PlanRequest& request, const fit::Choice& choice) {
+  const RunConfig& config = request.config;
+  std::vector<std::string> keys;
+  if (config.activation_offloading) keys.push_back("activation_offloading");
+  if (config.embedding_offloading) keys.push_back("embedding_offloading");
+  if (config.layer_offloading) keys.push_back("layer_offloading");
+  return Error(
+      ExitCode::kDoesNotFit,
+      {.what = "what a training step keeps in host memory does not fit",
+       .got = format_bytes(choice.host_peak),
+       .expected = fmt::format("at most {}", format_bytes(request.host_limit)),
+       .hint = fmt::format("do without {}, or free host memory", fmt::join(keys, " or without "))});
 }
 
 data::LoaderOptions loader_options(const RunConfig& config) {
@@ -151,32 +163,42 @@ fit::StepShape step_shape(const PlanRequest& request) {
           .is_packed = request.config.sample_packing};
 }
 
-StepPlan plan_step(const PlanRequest& request) {
-  fit::StepPeaks peaks(step_shape(request));
-  return plan_step(request, peaks);
+namespace {
+
+// Chooses of `peaks`, which are those of a model that is loaded as `model` has it.
+fit::Choice choose(const PlanRequest& request, const RunLoad& load, fit::StepPeaks& peaks,
+                   const fit::StepSettings& start, const fit::LadderBounds& bounds) {
+  const fit::Work work = work_of(load, request, peaks.shape().model);
+  return fit::choose_settings(
+      peaks, start, bounds,
+      {.limit = request.memory_limit,
+       .work = work,
+       .rates = request.rates.value_or(fit::assumed_rates(request.device))});
 }
 
-StepPlan plan_step(const PlanRequest& request, fit::StepPeaks& peaks) {
-  const int64_t limit = request.memory_limit;
+}  // namespace
+
+StepPlan plan_step(const PlanRequest& request) {
+  fit::StepPeaks peaks(step_shape(request));
+  return plan_step(request, peaks, load_of(request));
+}
+
+StepPlan plan_step(const PlanRequest& request, fit::StepPeaks& peaks, const RunLoad& load) {
   const int64_t num_blocks = request.model.num_layers;
   const fit::StepSettings start = wanted_settings(request.config, request.model);
-  StepPlan plan{.model = peaks.shape().model,
-                .bounds = ladder_bounds(request.config, peaks.shape())};
+  StepPlan plan{.model = peaks.shape().model};
+  if (request.config.layer_offloading) plan.model.num_streamed = num_blocks;
+  plan.bounds = ladder_bounds(request, peaks.streaming(plan.model.num_streamed).shape());
   if (request.config.layer_offloading) {
-    plan.model.num_streamed = num_blocks;
-    plan.choice = fit::choose_settings(peaks.streaming(num_blocks), start, plan.bounds, limit);
+    plan.choice = choose(request, load, peaks.streaming(num_blocks), start, plan.bounds);
     if (plan.choice.fits) {
       fit::StepSettings least = plan.choice.settings;
       least.memory.num_recomputed = plan.bounds.most_recomputed;
-      plan.model.num_streamed = fit::choose_num_streamed(peaks, num_blocks, least, limit);
+      plan.model.num_streamed =
+          fit::choose_num_streamed(peaks, num_blocks, least, request.memory_limit);
     }
   }
-  fit::StepPeaks& loaded = peaks.streaming(plan.model.num_streamed);
-  plan.choice = fit::choose_settings(loaded, start, plan.bounds, limit);
-  if (!fits_on_host(request, plan.choice)) {
-    plan.bounds.has_own_memory = false;  // the ladder must do without the host's
-    plan.choice = fit::choose_settings(loaded, start, plan.bounds, limit);
-  }
+  plan.choice = choose(request, load, peaks.streaming(plan.model.num_streamed), start, plan.bounds);
   return plan;
 }
 
@@ -185,11 +207,19 @@ fit::Choice choose_from(const PlanRequest& request, const RunPlan& plan,
   fit::StepShape shape = step_shape(request);
   shape.model = plan.model;
   fit::StepPeaks peaks(std::move(shape));
-  return fit::choose_settings(peaks, start, plan.bounds, request.memory_limit);
+  fit::StepSettings from = start;
+  // From a machine with more of it, perhaps.
+  const auto wanted = wanted_settings(request.config, request.model).memory.checkpoints;
+  if (!plan.bounds.has_own_memory) from.memory.checkpoints = wanted;
+  return choose(request, load_of(request), peaks, from, plan.bounds);
 }
 
 std::optional<std::string> deterministic_note(const PlanRequest& request, const RunPlan& plan) {
-  if (plan.model.deterministic_multiprocessors == 0) return std::nullopt;
+  const auto kernel =
+      ops::attention_kernel_for(request.device, plan.model.compute, request.model.head_dim);
+  if (plan.model.deterministic_multiprocessors == 0 || kernel != ops::AttentionKernel::kFlash) {
+    return std::nullopt;
+  }
   fit::StepShape any_order = step_shape(request);
   any_order.model = plan.model;
   any_order.model.deterministic_multiprocessors = 0;
@@ -211,7 +241,7 @@ RunPlan plan_run(const PlanRequest& request) {
                    .total_steps = plan.total_steps};
   const StepPlan step = plan_step(request);
   if (!step.choice.fits) refuse(request, step);
-  if (!fits_on_host(request, step.choice)) refuse_on_host(request, step.choice.host_peak);
+  if (!fits_on_host(request, step.choice)) throw host_misfit(request, step.choice);
   plan.model = step.model;
   plan.settings = step.choice.settings;
   plan.bounds = step.bounds;

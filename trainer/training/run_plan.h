@@ -14,6 +14,7 @@
 #include "step/schedule.h"
 #include "step/step.h"
 #include "training/evaluation_plan.h"
+#include "training/run_load.h"
 #include "training/setup.h"
 
 namespace rung::training {
@@ -23,11 +24,12 @@ struct PlanRequest {
   const format::ModelConfig& model;
   const model::AdapterOptions& adapter;
   data::ExampleSizes examples;
-  data::ExampleSizes validation;       // may be empty
-  int64_t memory_limit = 0;            // bytes, for tensors
-  c10::DeviceType device = c10::kCPU;  // the kind that is planned for
-  int64_t num_multiprocessors = 0;     // of a GPU
-  int64_t host_limit = 0;              // bytes of host memory beside a GPU; 0: not known
+  data::ExampleSizes validation;          // may be empty
+  int64_t memory_limit = 0;               // bytes, for tensors
+  c10::DeviceType device = c10::kCPU;     // the kind that is planned for
+  int64_t num_multiprocessors = 0;        // of a GPU
+  int64_t host_limit = 0;                 // bytes of host memory beside a GPU; 0: not known
+  std::optional<fit::DeviceRates> rates;  // of the device; none: assumed
 };
 
 // How a step is to be taken.
@@ -69,21 +71,27 @@ step::StepOptions step_options(const RunConfig& config, const fit::StepSettings&
 // The settings that the configuration asks for itself, before anything is changed to make it fit.
 fit::StepSettings wanted_settings(const RunConfig& config, const format::ModelConfig& model);
 
-// What bounds the ladder of a step over `batch` (its largest).
-fit::LadderBounds ladder_bounds(const RunConfig& config, const fit::StepShape& shape);
+// What bounds the ladder of the run's largest step, `shape`. Without the host's memory where the
+// top of the ladder would not fit into it: in the middle of a run nobody asks again.
+fit::LadderBounds ladder_bounds(const PlanRequest& request, const fit::StepShape& shape);
+
+// Whether what the step keeps in host memory fits there; what is said where it does not, which only
+// the configuration's own keys can bring about.
+bool fits_on_host(const PlanRequest& request, const fit::Choice& choice);
+Error host_misfit(const PlanRequest& request, const fit::Choice& choice);
 
 // The largest step of a run. Its settings are not in it.
 fit::StepShape step_shape(const PlanRequest& request);
 
-// The rung for that step within request.memory_limit; choice.fits says whether there is one.
+// How that step is taken within request.memory_limit; choice.fits says whether it can be.
 //
 // With layer_offloading streaming and recomputation draw on the same memory: as many blocks as fit
 // are resident first, with everything recomputed that may be.
 StepPlan plan_step(const PlanRequest& request);
 // The same with what is known of it already; `peaks` are those of step_shape(request).
-StepPlan plan_step(const PlanRequest& request, fit::StepPeaks& peaks);
+StepPlan plan_step(const PlanRequest& request, fit::StepPeaks& peaks, const RunLoad& load);
 
-// The rung for that step of a model that is loaded as `plan` has it, from `start` on.
+// The same of a model that is loaded as `plan` has it, from `start` on.
 fit::Choice choose_from(const PlanRequest& request, const RunPlan& plan,
                         const fit::StepSettings& start);
 
