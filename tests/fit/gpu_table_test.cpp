@@ -48,7 +48,7 @@ TEST(GpuTable, ThatComesWithRungIsSound) {
 TEST(GpuTable, RefusesWhatItDoesNotKnowByFileAndLine) {
   expect_error(ExitCode::kConfig, "unknown key memory_gb of the GPU card",
                [] { read_text(kCard + "  memory_gb: 3\n"); });
-  expect_error(ExitCode::kConfig, "gpus.yaml:8", [] { read_text(kCard + "  memory_gb: 3\n"); });
+  expect_error(ExitCode::kConfig, "gpus.yaml:9", [] { read_text(kCard + "  memory_gb: 3\n"); });
   expect_error(ExitCode::kConfig, "bf16_tflops of the GPU card: got fast",
                [] { read_text("card: {bf16_tflops: fast}\n"); });
   expect_error(ExitCode::kConfig, "memory_gib of the GPU card: got nothing",

@@ -21,9 +21,9 @@ using rung::testing::error_of;
 using rung::testing::expect_error;
 using rung::testing::expect_same_outcome;
 using rung::testing::from;
-using rung::testing::metrics_of;
 using rung::testing::Outcome;
 using rung::testing::ResumeTest;
+using rung::testing::rows_of_kind;
 using rung::testing::TinyRun;
 using rung::testing::WatchedLog;
 
@@ -46,7 +46,7 @@ TEST_F(ResumeTest, ANamedCheckpointIsTheNewestFromTheStart) {
   WatchedLog log("plan  ", [&] {
     looked = true;
     EXPECT_EQ(list_checkpoints(run_.config.output_dir).front(), run_.checkpoint(2));
-    for (const Json& row : metrics_of(run_.config.output_dir)) EXPECT_LE(row["step"], 2);
+    for (const Json& row : rows_of_kind(run_.config.output_dir, "train")) EXPECT_LE(row["step"], 2);
     std::raise(SIGTERM);
   });
   EXPECT_EQ(run_.train(log, from(run_.checkpoint(2))), ExitCode::kStopped);

@@ -144,7 +144,7 @@ inline Json run_record_of(const std::filesystem::path& output_dir) {
 }
 
 // All that two runs of the same configuration must have in common: every byte but times, memory
-// and paths.
+// and paths (those of the largest rows, too).
 inline std::map<std::string, std::string> outcome_of(const std::filesystem::path& output_dir,
                                                      const std::filesystem::path& checkpoint) {
   std::map<std::string, std::string> outcome;
@@ -160,7 +160,7 @@ inline std::map<std::string, std::string> outcome_of(const std::filesystem::path
     for (const char* key :
          {"seconds", "tokens_per_second", "elapsed_seconds", "time", "memory_peak",
           "memory_at_peak", "memory_live", "memory_live_by_component", "memory_reserved",
-          "memory_other", "memory_neighbours"}) {
+          "memory_other", "memory_neighbours", "largest_micro_batch"}) {
       row.erase(key);
     }
     outcome["metrics.jsonl"] += row.dump() + "\n";
