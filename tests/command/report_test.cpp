@@ -1,6 +1,7 @@
 // `rung report` as a process, and its page as a browser shows it.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cmath>
 #include <filesystem>
@@ -133,6 +134,19 @@ TEST(ReportProgram, WritesWhereItIsTold) {
   EXPECT_EQ(result.out, "pages/mine.html\n") << result.err;
   EXPECT_FALSE(fs::exists(dir / "run/report.html"));
   EXPECT_NE(dir.read("pages/mine.html").find("<h1>run "), std::string::npos);
+}
+
+// Publishing puts a file in the place of what has its name: that must be no device, and not a link.
+TEST(ReportProgram, ReplacesNothingButFiles) {
+  const RunFolder dir;
+  fs::create_symlink("target.html", dir / "link.html");
+  dir.write("target.html", "");
+  EXPECT_EQ(run_program(dir, {"report", "run", "--out", "link.html"}).code, 0);
+  EXPECT_TRUE(fs::is_symlink(dir / "link.html"));
+  EXPECT_NE(dir.read("target.html").find("<h1>run "), std::string::npos);
+  ASSERT_EQ(mkfifo((dir / "pipe").c_str(), 0600), 0);
+  expect_failure(run_program(dir, {"report", "run", "--out", "pipe"}), 3, "no regular file");
+  EXPECT_TRUE(fs::is_fifo(dir / "pipe"));
 }
 
 TEST(ReportProgram, RefusesAFolderWithoutARun) {

@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 #include <vector>
 
+#include "data/split.h"
 #include "fit/step_time.h"
 #include "tests/support/counting.h"
 #include "tests/support/tiny_transformer.h"
@@ -128,6 +130,32 @@ TEST_F(Choose, ThePeakIsThatOfTheLargestPart) {
   // The examples differ in what is learnt of them, which sizes the head's tensors.
   EXPECT_NEAR(static_cast<double>(peak_with(shape_, split)), static_cast<double>(step_peak(alone)),
               0.02 * static_cast<double>(step_peak(alone)));
+}
+
+// Packed rows: whatever the documents in them, no part of a best cut is larger than planned.
+TEST_F(Choose, APartOfPackedRowsIsBoundedByTheLongestDocument) {
+  constexpr int64_t kRow = 96;
+  constexpr int64_t kLongest = 20;
+  const std::vector<int64_t> rows(4, kRow);
+  shape_.batch = rung::testing::step_batch(rung::testing::random_examples(rows, 3), {{0, 1, 2, 3}});
+  shape_.longest_packed = kLongest;
+  std::vector<int64_t> lengths;  // of as many tokens
+  for (int64_t left = 4 * kRow, i = 0; left > 0; ++i) {
+    lengths.push_back(std::min(left, kLongest - i % 7));
+    left -= lengths.back();
+  }
+  std::vector<int64_t> all(lengths.size());
+  std::iota(all.begin(), all.end(), int64_t{0});
+  const auto packed = rung::testing::step_batch(rung::testing::random_examples(lengths, 4), {all});
+  for (const int64_t split : {1, 2, 3, 5, 8, 16}) {
+    StepSettings settings = start_;
+    settings.split = split;
+    const int64_t planned = with_settings(shape_, settings).batch.num_tokens();
+    EXPECT_LE(planned, split == 1 ? 4 * kRow : 4 * kRow / split + kLongest);
+    for (const data::MicroBatch& part : data::split_step(packed, split).micro_batches) {
+      EXPECT_LE(part.num_tokens(), planned) << split;
+    }
+  }
 }
 
 TEST_F(Choose, StreamsAsFewBlocksAsItTakes) {

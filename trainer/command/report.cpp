@@ -23,7 +23,15 @@ std::string title_of(const fs::path& run_dir) {
 
 }  // namespace
 
-void write_report(const fs::path& run_dir, const fs::path& file) {
+void write_report(const fs::path& run_dir, const fs::path& page) {
+  // Publishing puts a new file in the place of the old one: of the file that a link means, and of
+  // no device or pipe.
+  const fs::path file = fs::weakly_canonical(page);
+  if (fs::exists(file) && !fs::is_regular_file(file)) {
+    throw Error(ExitCode::kConfig, {.what = "the page cannot be put where no regular file is",
+                                    .hint = "give --out the name of a file",
+                                    .where = page.string()});
+  }
   const monitor::RunHistory history = monitor::read_run_history(run_dir);
   publish_file(file, monitor::report_html(history, title_of(run_dir)));
 }

@@ -21,9 +21,9 @@ struct StepShape {
   model::AdapterOptions adapter;
   step::OptimizerOptions optimizer;
   data::StepBatch batch;  // the largest step; token values are not looked at
-  // Rows of `batch` stand for documents of any length up to theirs (packing), so that a part may be
-  // larger than its share by one document.
-  bool is_packed = false;
+  // > 0: rows of `batch` stand for documents of any length up to this (packing), so that a part may
+  // be larger than its share by one document.
+  int64_t longest_packed = 0;  // tokens
   model::MemorySettings memory;
 };
 

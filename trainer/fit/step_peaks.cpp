@@ -7,26 +7,29 @@
 namespace rung::fit {
 namespace {
 
-// Documents whose lengths are not known, of a batch in `split` parts: no part of a best cut is
-// larger than its share and the longest document together.
-data::MicroBatch largest_packed_part(const data::MicroBatch& rows, int64_t split) {
-  const int64_t count = std::ssize(rows.documents);
-  const int64_t most = std::min(count, count / split + 1);
-  const auto end = static_cast<size_t>(rows.cu_seqlens[static_cast<size_t>(most)]);
+// Documents of which only the longest is known, of a batch in `split` parts. Filled one after
+// another to share + longest tokens, every part but the last holds more than its share, so that
+// `split` parts are enough: no part of a best cut is larger.
+data::MicroBatch largest_packed_part(const data::MicroBatch& rows, int64_t split, int64_t longest) {
+  const int64_t most = std::min(rows.num_tokens(), rows.num_tokens() / split + longest);
+  const auto end = static_cast<size_t>(most);
   data::MicroBatch part = rows;
   part.input_ids.resize(end);
   part.targets.resize(end);
   part.positions.resize(end);
-  part.cu_seqlens.resize(static_cast<size_t>(most) + 1);
-  part.documents.resize(static_cast<size_t>(most));
+  size_t count = 1;  // rows, the last of them cut
+  while (part.cu_seqlens[count] < most) ++count;
+  part.cu_seqlens.resize(count + 1);
+  part.cu_seqlens.back() = static_cast<int32_t>(most);
+  part.documents.resize(count);
   return part;
 }
 
 data::StepBatch largest_part(const StepShape& shape, int64_t split) {
   data::StepBatch parts;
-  if (shape.is_packed && split > 1) {
+  if (shape.longest_packed > 0 && split > 1) {
     for (const data::MicroBatch& rows : shape.batch.micro_batches) {
-      parts.micro_batches.push_back(largest_packed_part(rows, split));
+      parts.micro_batches.push_back(largest_packed_part(rows, split, shape.longest_packed));
     }
   } else {
     parts = data::split_step(shape.batch, split);

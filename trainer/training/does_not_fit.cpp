@@ -206,6 +206,9 @@ std::string gpu_advice(const PlanRequest& request) {
     return {};
   }
   std::ranges::stable_sort(gpus, {}, &fit::Gpu::memory);
+  const std::string how = request.config.memory_limit > 0
+                              ? "rung plan --all-gpus --set memory_limit=0"
+                              : "rung plan --all-gpus";
   Variant unlimited{request.config, request.adapter};
   unlimited.config.memory_limit = 0;
   PlanRequest on_gpu = request;
@@ -218,10 +221,9 @@ std::string gpu_advice(const PlanRequest& request) {
       peak = peak_of(on_gpu, unlimited);
     }
     if (*peak > tensor_limit_on(gpu, unlimited.config)) continue;
-    return fmt::format("; the smallest GPU of the table that would do is {} (rung plan --all-gpus)",
-                       gpu.name);
+    return fmt::format("; the smallest GPU of the table that would do is {} ({})", gpu.name, how);
   }
-  return "; it would fit on no GPU of the table (rung plan --all-gpus)";
+  return fmt::format("; it would fit on no GPU of the table ({})", how);
 }
 
 // Which keys to change, with the bytes that the step takes then.

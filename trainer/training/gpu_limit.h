@@ -11,7 +11,8 @@ namespace rung::training {
 // Bytes of the CUDA context and the libraries' workspaces on a GPU that is not here.
 inline constexpr int64_t kAssumedCudaOverhead = int64_t{768} << 20;
 
-// Bytes for tensors, under the configuration's memory_limit.
+// Bytes for tensors, under the configuration's memory_limit; 0 where that leaves nothing beside the
+// context.
 int64_t tensor_limit_on(const fit::Gpu& gpu, const RunConfig& config);
 
 }  // namespace rung::training

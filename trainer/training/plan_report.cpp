@@ -208,12 +208,20 @@ void write_gpus(const PlanReport& report, std::back_insert_iterator<std::string>
                    has_time ? duration(*gpu.hours * 3600) : "-",
                    has_time ? fmt::format("{:.2g}", *gpu.cost) : "-", gpu.rung, marks);
   }
-  fmt::format_to(
-      out,
-      "  Times: a roofline, nothing measured ({:.0f} % of the rated products, weights at the "
-      "memory's speed).\n  Prices: the table of GPUs. On each, {} are taken to be "
-      "the CUDA context's.\n",
-      100 * kAssumedShare, format_bytes(kAssumedCudaOverhead));
+  const bool has_times =
+      std::ranges::any_of(report.gpus, [](const PlannedGpu& gpu) { return gpu.hours.has_value(); });
+  if (has_times) {
+    fmt::format_to(
+        out,
+        "  Times: a roofline, nothing measured ({:.0f} % of the rated products, weights at "
+        "the memory's speed).\n",
+        100 * kAssumedShare);
+  } else {
+    fmt::format_to(out, "  Times: none; the table has no rate of products in fp32.\n");
+  }
+  fmt::format_to(out,
+                 "  Prices: the table of GPUs. On each, {} are taken to be the CUDA context's.\n",
+                 format_bytes(kAssumedCudaOverhead));
 }
 
 }  // namespace

@@ -27,6 +27,11 @@ fit::LadderBounds over(fit::LadderBounds bounds, const data::StepBatch& batch) {
   return bounds;
 }
 
+int64_t longest_of(const data::ExampleSizes& examples) {
+  const std::vector<int64_t> lengths = examples.lengths();
+  return lengths.empty() ? 0 : std::ranges::max(lengths);
+}
+
 // "every block recomputed, logits in chunks of 4 MiB"
 std::string last_rung(const StepPlan& plan) {
   const int64_t num_blocks = plan.bounds.num_blocks;
@@ -112,6 +117,9 @@ fit::LadderBounds ladder_bounds(const PlanRequest& request, const fit::StepShape
   bounds.has_own_memory = shape.model.stands_for == c10::kCUDA;
   bounds.mlp_tile = mlp_tile(shape.config);
   bounds = over(bounds, shape.batch);
+  if (shape.longest_packed > 0) {  // rows full of documents that are no longer than this
+    bounds.num_documents = std::max(bounds.num_documents, bounds.num_tokens / shape.longest_packed);
+  }
   if (bounds.has_own_memory && request.host_limit > 0) {
     const fit::StepSettings top = fit::top_rung(wanted_settings(config, request.model), bounds);
     bounds.has_own_memory = fit::host_peak(fit::with_settings(shape, top)) <= request.host_limit;
@@ -160,7 +168,7 @@ fit::StepShape step_shape(const PlanRequest& request) {
           .adapter = request.adapter,
           .optimizer = optimizer_options(request.config),
           .batch = largest_step(request.config, request.examples),
-          .is_packed = request.config.sample_packing};
+          .longest_packed = request.config.sample_packing ? longest_of(request.examples) : 0};
 }
 
 namespace {
