@@ -59,8 +59,24 @@ TEST(Train, RefusesAChoiceOfRecomputedBlocksThatCannotFit) {
   run.config.gradient_checkpointing = {.mode = Recompute::Mode::kNone};
   run.train();
   run.config.memory_limit = planned_peak(run) - 1;
+  run.config.fit = "off";
   expect_error(ExitCode::kDoesNotFit, "does not fit, even with 0 of 2 blocks recomputed",
                [&] { run.train({.mode = ResumeChoice::Mode::kNever}); });
+}
+
+// Rows of a micro-batch are cut between their documents, in the probe as in the steps.
+TEST(Train, CutsPackedRowsWhereNoBlockMayBeRecomputed) {
+  TinyRun run;
+  run.config.sequence_len = 128;
+  run.config.gradient_checkpointing = {.mode = Recompute::Mode::kNone};
+  run.train();
+  run.config.memory_limit = planned_peak(run) - 1;
+  WatchedLog log;
+  EXPECT_EQ(run.train(log, {.mode = ResumeChoice::Mode::kNever}), ExitCode::kOk) << log.text();
+  EXPECT_TRUE(log.contains("micro-batches in 2 parts")) << log.text();
+  EXPECT_FALSE(log.contains("out of memory")) << log.text();
+  const Json memory = run_record_of(run.config.output_dir)["memory"];
+  EXPECT_LE(memory["measured_peak"], memory["planned_peak"]);
 }
 
 // As if a library took more for itself inside an operator than the plan can know of.

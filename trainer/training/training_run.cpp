@@ -192,15 +192,19 @@ void TrainingRun::probe() {
   if (config_.fit == "off" || is_at_end()) return;
   peaks_.enter("probe");
   fmt::print(log_, "probe     the largest batches, once before the first step\n");
-  const data::StepBatch largest = largest_step(config_, data_.train.examples);
+  const fit::StepShape shape = step_shape(plan_request());
   const auto longest =
       std::ranges::max_element(data_.train.examples, {}, &data::Example::num_tokens);
-  with_recovery(
-      {.during = fmt::format("the largest micro-batch, which has {} in it", longest->source),
-       .longest = &*longest},
-      largest, [&](const data::StepBatch& batch, const step::StepOptions& options) {
-        return step::compute_gradients(model_, batch, state_.step, options);
-      });
+  const Attempted what{
+      .during = fmt::format("the largest micro-batch, which has {} in it", longest->source),
+      .longest = &*longest};
+  // Its largest part, as it was planned: packed rows stand for documents, and have none to be cut
+  // between.
+  with_recovery(what, plan_.bounds,
+                [&](const fit::StepSettings& settings, const step::StepOptions& options) {
+                  return step::compute_gradients(model_, fit::with_settings(shape, settings).batch,
+                                                 state_.step, options);
+                });
   if (!data_.validation.examples.empty()) {
     evaluation_loss(
         model_, largest_evaluation_batch(data_.validation.examples, plan_.evaluation.batch_size),
@@ -209,18 +213,18 @@ void TrainingRun::probe() {
   peaks_.enter("train");
 }
 
-// Calls take(batch, options) with the settings that are in force, and again with others where
+// Calls take(settings, options) with the settings that are in force, and again with others where
 // memory runs out.
 template <typename Take>
-step::StepResult TrainingRun::with_recovery(const Attempted& what, const data::StepBatch& batch,
+step::StepResult TrainingRun::with_recovery(const Attempted& what, const fit::LadderBounds& bounds,
                                             const Take& take) {
   const fit::StepSettings before = settings_;
-  const step::StepResult result = recovery_.run(
-      what, plan_.bounds_for(batch), settings_, [&](const fit::StepSettings& settings) {
+  const step::StepResult result =
+      recovery_.run(what, bounds, settings_, [&](const fit::StepSettings& settings) {
         step::StepOptions options = step_options(config_, settings);
         options.should_stop = &job::StopSignal::requested;
         if (state_.loss_scale) options.loss_scale = &*state_.loss_scale;
-        return take(data::split_step(batch, settings.split), options);
+        return take(settings, options);
       });
   if (settings_ != before) state_.climbed = settings_;
   return result;
@@ -233,12 +237,12 @@ void TrainingRun::take_step() {
   const data::LoaderState before = loader_.state();
   const data::StepBatch batch = loader_.next();
   const double rate = step::learning_rate(plan_.schedule, state_.step);
-  const step::StepResult result =
-      with_recovery(attempted_step(batch, state_.step + 1, data_.train.examples), batch,
-                    [&](const data::StepBatch& split, const step::StepOptions& options) {
-                      return step::run_step(model_, optimizer_, split,
-                                            {.index = state_.step, .learning_rate = rate}, options);
-                    });
+  const step::StepResult result = with_recovery(
+      attempted_step(batch, state_.step + 1, data_.train.examples), plan_.bounds_for(batch),
+      [&](const fit::StepSettings& settings, const step::StepOptions& options) {
+        return step::run_step(model_, optimizer_, data::split_step(batch, settings.split),
+                              {.index = state_.step, .learning_rate = rate}, options);
+      });
   if (result.outcome == step::StepOutcome::kStopped) {
     loader_.seek(before);  // the step was not taken; the next process takes it whole
     return;

@@ -50,7 +50,7 @@ class TrainingRun {
 
   void probe();
   template <typename Take>
-  step::StepResult with_recovery(const Attempted& what, const data::StepBatch& batch,
+  step::StepResult with_recovery(const Attempted& what, const fit::LadderBounds& bounds,
                                  const Take& take);
   void take_step();
   PlanRequest plan_request() const;
