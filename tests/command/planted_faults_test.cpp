@@ -117,5 +117,31 @@ TEST(PlantedFault, ASpikeThatMemoryRanOutBecauseOfComesFirst) {
   EXPECT_EQ(verdict.findings[0].harm, Harm::kSuffered);
 }
 
+// Steps that fit, and a larger batch in the evaluation.
+TEST(PlantedFault, AnEvaluationThatMemoryRanOutInIsToldWithItsKey) {
+  RowsRun run(usual_lengths(30));
+  std::string text;
+  for (int row = 0; row < 6; ++row) {
+    Json ids = Json::array();
+    for (int64_t i = 0; i < 120; ++i) ids.push_back(i);
+    text += Json{{"input_ids", ids}}.dump() + "\n";
+  }
+  run.config.test_datasets = {
+      {.path = run.dir.write("test.jsonl", text), .type = DatasetType::kTokenized}};
+  run.config.eval_batch_size = 6;
+  run.train();
+  const Json record = rung::testing::run_record_of(run.config.output_dir);
+  run.config.memory_limit = record["memory"]["planned_peak"];
+  const at::Tensor unplanned = at::empty({32 << 10}, at::TensorOptions(at::kByte));
+  run.train({.mode = training::ResumeChoice::Mode::kNever});
+  ASSERT_GT(rung::testing::run_record_of(run.config.output_dir)["oom_recoveries"], 0);
+  const Verdict verdict = run.verdict();
+  EXPECT_EQ(verdict.kind, Kind::kOutOfMemory) << verdict.evidence;
+  EXPECT_NE(verdict.evidence.find("an evaluation of"), std::string::npos) << verdict.evidence;
+  ASSERT_FALSE(verdict.findings.empty());
+  EXPECT_NE(verdict.findings[0].advice.find("eval_batch_size"), std::string::npos)
+      << verdict.findings[0].advice;
+}
+
 }  // namespace
 }  // namespace rung::monitor

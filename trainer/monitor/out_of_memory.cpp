@@ -26,10 +26,14 @@ Finding recovered(const std::vector<OutOfMemory>& events) {
   Finding finding{
       .kind = Kind::kOutOfMemory, .harm = Harm::kSuffered, .step = events.back().step + 1};
   finding.evidence = recovered_text(events);
-  finding.advice =
+  // An evaluation holds a batch of its own, which may be larger than a step's.
+  const bool in_evaluations = std::ranges::all_of(
+      events, [](const OutOfMemory& event) { return event.settings == "eval"; });
+  finding.advice = fmt::format(
       "the result is the same, only slower; to spare the failed attempts, start the next run with "
       "a "
-      "lower micro_batch_size or sequence_len, or a higher memory_limit where there is more";
+      "lower {}, or a higher memory_limit where there is more",
+      in_evaluations ? "eval_batch_size" : "micro_batch_size or sequence_len");
   return finding;
 }
 
