@@ -44,16 +44,20 @@ class LeakingLog : private std::streambuf, public std::ostream {
   std::vector<at::Tensor> leaked_;
 };
 
+std::string rows_of(const std::vector<int64_t>& lengths) {
+  std::string text;
+  for (const int64_t length : lengths) {
+    Json ids = Json::array();
+    for (int64_t i = 0; i < length; ++i) ids.push_back(i % 200);
+    text += Json{{"input_ids", ids}}.dump() + "\n";
+  }
+  return text;
+}
+
 // Rows of these lengths, one a step, in this order.
 struct RowsRun : TinyRun {
   explicit RowsRun(const std::vector<int64_t>& lengths) {
-    std::string text;
-    for (const int64_t length : lengths) {
-      Json ids = Json::array();
-      for (int64_t i = 0; i < length; ++i) ids.push_back(i % 200);
-      text += Json{{"input_ids", ids}}.dump() + "\n";
-    }
-    config.datasets[0].path = dir.write("rows.jsonl", text);
+    config.datasets[0].path = dir.write("rows.jsonl", rows_of(lengths));
     config.sequence_len = 128;
     config.sample_packing = false;
     config.shuffle = false;
@@ -61,6 +65,16 @@ struct RowsRun : TinyRun {
     config.max_steps = static_cast<int64_t>(lengths.size());
   }
   Verdict verdict() const { return verdict_of(read_run_history(config.output_dir)); }
+
+  // Once for its plan, and again with that as its limit and a part of it taken: memory runs out in
+  // what is largest.
+  void train_at_its_plan() {
+    train();
+    config.memory_limit = rung::testing::run_record_of(config.output_dir)["memory"]["planned_peak"];
+    const at::Tensor unplanned = at::empty({32 << 10}, at::TensorOptions(at::kByte));
+    train({.mode = training::ResumeChoice::Mode::kNever});
+    ASSERT_GT(rung::testing::run_record_of(config.output_dir)["oom_recoveries"], 0);
+  }
 };
 
 std::vector<int64_t> usual_lengths(int64_t count) {
@@ -104,12 +118,7 @@ TEST(PlantedFault, ASpikeThatMemoryRanOutBecauseOfComesFirst) {
   std::vector<int64_t> lengths = usual_lengths(30);
   lengths[17] = 125;
   RowsRun run(lengths);
-  run.train();
-  const Json record = rung::testing::run_record_of(run.config.output_dir);
-  run.config.memory_limit = record["memory"]["planned_peak"];
-  const at::Tensor unplanned = at::empty({32 << 10}, at::TensorOptions(at::kByte));
-  run.train({.mode = training::ResumeChoice::Mode::kNever});
-  ASSERT_GT(rung::testing::run_record_of(run.config.output_dir)["oom_recoveries"], 0);
+  run.train_at_its_plan();
   const Verdict verdict = run.verdict();
   EXPECT_EQ(verdict.kind, Kind::kSpike) << verdict.evidence;
   EXPECT_NE(verdict.evidence.find("rows.jsonl:18"), std::string::npos) << verdict.evidence;
@@ -120,21 +129,11 @@ TEST(PlantedFault, ASpikeThatMemoryRanOutBecauseOfComesFirst) {
 // Steps that fit, and a larger batch in the evaluation.
 TEST(PlantedFault, AnEvaluationThatMemoryRanOutInIsToldWithItsKey) {
   RowsRun run(usual_lengths(30));
-  std::string text;
-  for (int row = 0; row < 6; ++row) {
-    Json ids = Json::array();
-    for (int64_t i = 0; i < 120; ++i) ids.push_back(i);
-    text += Json{{"input_ids", ids}}.dump() + "\n";
-  }
+  const std::string rows = rows_of(std::vector<int64_t>(6, 120));
   run.config.test_datasets = {
-      {.path = run.dir.write("test.jsonl", text), .type = DatasetType::kTokenized}};
+      {.path = run.dir.write("test.jsonl", rows), .type = DatasetType::kTokenized}};
   run.config.eval_batch_size = 6;
-  run.train();
-  const Json record = rung::testing::run_record_of(run.config.output_dir);
-  run.config.memory_limit = record["memory"]["planned_peak"];
-  const at::Tensor unplanned = at::empty({32 << 10}, at::TensorOptions(at::kByte));
-  run.train({.mode = training::ResumeChoice::Mode::kNever});
-  ASSERT_GT(rung::testing::run_record_of(run.config.output_dir)["oom_recoveries"], 0);
+  run.train_at_its_plan();
   const Verdict verdict = run.verdict();
   EXPECT_EQ(verdict.kind, Kind::kOutOfMemory) << verdict.evidence;
   EXPECT_NE(verdict.evidence.find("an evaluation of"), std::string::npos) << verdict.evidence;

@@ -13,40 +13,21 @@
 #include "format/shape_file.h"
 #include "memory/counting_allocator.h"
 #include "tests/support/expect_error.h"
-#include "tests/support/tiny_transformer.h"
+#include "tests/training/planned_rows.h"
 
 namespace rung::training {
 namespace {
 
 using rung::testing::error_of;
+using rung::testing::kUnlimited;
 
-constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max();
-
-class MemoryAdvice : public ::testing::Test {
+class MemoryAdvice : public rung::testing::PlannedRows {
  protected:
-  MemoryAdvice() {
-    memory::install_counting_allocators();
-    config_.adapter = AdapterKind::kLora;
-    config_.load_in_4bit = false;
-    config_.compute_dtype = ComputeDtype::kBf16;
-    config_.sequence_len = 128;
-    config_.micro_batch_size = 8;
+  MemoryAdvice()
+      : PlannedRows(rung::testing::tiny_llama(),
+                    {.count = 16, .length = 128, .micro_batch_size = 8}) {
     config_.lora_r = 8;
     config_.fit = "off";  // which leaves splitting to the advice
-    for (int i = 0; i < 16; ++i) {
-      examples_.emplace_back().input_ids.assign(128, 1);
-      examples_.back().labels = examples_.back().input_ids;
-    }
-  }
-
-  PlanRequest request(int64_t limit) {
-    adapter_ = plan_adapter(config_, folder_.config()).options;
-    return {.config = config_,
-            .model = folder_.config(),
-            .adapter = adapter_,
-            .examples = examples_,
-            .validation = {},
-            .memory_limit = limit};
   }
 
   // What the step takes with every block recomputed.
@@ -59,11 +40,6 @@ class MemoryAdvice : public ::testing::Test {
   }
 
   std::string advice(int64_t limit) { return memory_advice(request(limit)); }
-
-  rung::testing::TinyFolder folder_{rung::testing::tiny_llama()};
-  RunConfig config_;
-  model::AdapterOptions adapter_;
-  std::vector<data::Example> examples_;
 };
 
 TEST_F(MemoryAdvice, NamesWhatAChangeTakes) {

@@ -4,12 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <limits>
-#include <vector>
 
-#include "memory/counting_allocator.h"
 #include "tests/support/expect_error.h"
-#include "tests/support/tiny_transformer.h"
+#include "tests/training/planned_rows.h"
 #include "training/plan_report.h"
 
 namespace rung::training {
@@ -17,42 +14,23 @@ namespace {
 
 using model::Checkpoints;
 using rung::testing::error_of;
+using rung::testing::kUnlimited;
 
-constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max();
-
-class GpuPlan : public ::testing::Test {
+class GpuPlan : public rung::testing::PlannedRows {
  protected:
-  GpuPlan() {
-    memory::install_counting_allocators();
-    config_.adapter = AdapterKind::kLora;
-    config_.load_in_4bit = false;
-    config_.compute_dtype = ComputeDtype::kBf16;
-    config_.sequence_len = 256;
-    config_.micro_batch_size = 4;
+  GpuPlan()
+      : PlannedRows(rung::testing::deep_llama(8),
+                    {.count = 8, .length = 256, .micro_batch_size = 4}) {
     config_.lora_r = 4;
-    for (int i = 0; i < 8; ++i) {
-      examples_.emplace_back().input_ids.assign(256, 1);
-      examples_.back().labels = examples_.back().input_ids;
-    }
   }
 
   PlanRequest request(int64_t limit, int64_t host_limit = 0) {
-    adapter_ = plan_adapter(config_, folder_.config()).options;
-    return {.config = config_,
-            .model = folder_.config(),
-            .adapter = adapter_,
-            .examples = examples_,
-            .validation = {},
-            .memory_limit = limit,
-            .device = c10::kCUDA,
-            .num_multiprocessors = 128,
-            .host_limit = host_limit};
+    PlanRequest plan = PlannedRows::request(limit);
+    plan.device = c10::kCUDA;
+    plan.num_multiprocessors = 128;
+    plan.host_limit = host_limit;
+    return plan;
   }
-
-  rung::testing::TinyFolder folder_{rung::testing::deep_llama(8)};
-  RunConfig config_;
-  model::AdapterOptions adapter_;
-  std::vector<data::Example> examples_;
 };
 
 TEST_F(GpuPlan, DoesWithoutTheHostWhereItHasNoRoom) {
