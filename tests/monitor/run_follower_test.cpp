@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "base/metrics.h"
 #include "base/publish.h"
-#include "monitor/this_machine.h"
+#include "base/this_machine.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_dir.h"
 

@@ -19,8 +19,8 @@
 #include "base/disk.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "base/host_name.h"
 #include "base/publish.h"
+#include "base/this_machine.h"
 
 namespace rung {
 namespace {

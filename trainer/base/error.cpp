@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/console.h"
+
 namespace rung {
 namespace {
 
@@ -29,20 +31,6 @@ size_t utf8_length(std::string_view text, size_t begin) {
   return length;
 }
 
-// A name with a line break in it must not make a second line, which could pass for a message of its
-// own.
-std::string without_line_breaks(std::string_view text) {
-  std::string line;
-  for (const char c : text) {
-    if (c == '\n') {
-      line += "\\x0a";
-    } else {
-      line += c;
-    }
-  }
-  return line;
-}
-
 }  // namespace
 
 Error::Error(ExitCode code, ErrorParts parts)
@@ -55,7 +43,7 @@ std::string format_error(const ErrorParts& parts) {
     text += fmt::format("{} expected {}", parts.got.empty() ? ":" : ",", parts.expected);
   if (!parts.hint.empty()) text += fmt::format("; {}", parts.hint);
   if (!parts.where.empty()) text += fmt::format(" ({})", parts.where);
-  return without_line_breaks(escape_for_terminal(text));
+  return one_line(text);
 }
 
 std::string escape_for_terminal(std::string_view text) {

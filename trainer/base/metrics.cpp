@@ -16,8 +16,6 @@
 namespace rung {
 namespace {
 
-constexpr size_t kMaxRowBytes = size_t{1} << 20;
-
 // Where the last complete line of the file ends.
 off_t end_of_last_line(const FileDescriptor& file, const std::filesystem::path& path) {
   const off_t size = ::lseek(file.get(), 0, SEEK_END);
@@ -37,7 +35,7 @@ off_t end_of_last_line(const FileDescriptor& file, const std::filesystem::path& 
 }
 
 bool lies_behind(const std::string& line, const MetricsPosition& position) {
-  if (line.size() > kMaxRowBytes) return false;
+  if (line.size() > kMaxMetricsRowBytes) return false;
   const Json row = Json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!row.is_object()) return false;
   const auto step = row.find("step");

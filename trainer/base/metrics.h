@@ -3,6 +3,7 @@
 // Numbers that JSON cannot say (nan, inf) become null.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 
@@ -10,6 +11,9 @@
 #include "base/json.h"
 
 namespace rung {
+
+// No row is longer; a longer line is not one of its.
+inline constexpr size_t kMaxMetricsRowBytes = size_t{1} << 20;
 
 class MetricsWriter {
  public:

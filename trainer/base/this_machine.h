@@ -1,4 +1,4 @@
-// The name of this machine, as locks and records have it.
+// Where and when it is, as locks and records have it.
 #pragma once
 
 #include <string>
@@ -6,5 +6,7 @@
 namespace rung {
 
 std::string host_name();  // "unknown host" where it has none
+
+double seconds_since_1970();
 
 }  // namespace rung

@@ -1,5 +1,7 @@
 #include "data/example_sizes.h"
 
+#include <algorithm>
+
 namespace rung::data {
 
 std::vector<ExampleSize> sizes_of(std::span<const Example> examples) {
@@ -16,6 +18,12 @@ std::vector<int64_t> ExampleSizes::lengths() const {
   std::vector<int64_t> lengths(size());
   for (size_t i = 0; i < lengths.size(); ++i) lengths[i] = num_tokens(i);
   return lengths;
+}
+
+int64_t ExampleSizes::longest() const {
+  int64_t longest = 0;
+  for (size_t i = 0; i < size(); ++i) longest = std::max(longest, num_tokens(i));
+  return longest;
 }
 
 }  // namespace rung::data

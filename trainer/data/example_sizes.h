@@ -46,6 +46,7 @@ class ExampleSizes {
   }
   // num_tokens of each.
   std::vector<int64_t> lengths() const;
+  int64_t longest() const;  // num_tokens; 0 without examples
 
  private:
   // At most one has elements.

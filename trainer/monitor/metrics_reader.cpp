@@ -5,12 +5,12 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/metrics.h"
 #include "monitor/row_fields.h"
 
 namespace rung::monitor {
 namespace {
 
-constexpr size_t kMaxRowBytes = size_t{1} << 20;
 constexpr size_t kMostExamples = 8;  // of a micro-batch
 // Steps whose examples are kept: in a run of lengths in any order a new highest is seldom, but
 // where memory grows each step is one.
@@ -33,6 +33,15 @@ Start start_of(const RowFields& row) {
   return start;
 }
 
+std::optional<ExampleSize> example_of(const Json* object) {
+  if (!object || !object->is_object()) return std::nullopt;
+  const RowFields fields(*object);
+  ExampleSize example;
+  fields.read("source", example.source);
+  fields.read("tokens", example.tokens);
+  return example;
+}
+
 LargestMicroBatch largest_micro_batch_of(const Json* object) {
   LargestMicroBatch batch;
   if (!object || !object->is_object()) return batch;
@@ -42,11 +51,11 @@ LargestMicroBatch largest_micro_batch_of(const Json* object) {
   const Json* examples = fields.find("examples");
   if (!examples || !examples->is_array()) return batch;
   for (const Json& element : *examples) {
-    if (!element.is_object() || batch.examples.size() == kMostExamples) continue;
-    ExampleSize& example = batch.examples.emplace_back();
-    RowFields(element).read("source", example.source);
-    RowFields(element).read("tokens", example.tokens);
-    batch.longest = std::max(batch.longest, example.tokens);
+    if (batch.examples.size() == kMostExamples) break;
+    std::optional<ExampleSize> example = example_of(&element);
+    if (!example) continue;
+    batch.longest = std::max(batch.longest, example->tokens);
+    batch.examples.push_back(*std::move(example));
   }
   return batch;
 }
@@ -88,14 +97,6 @@ Evaluation evaluation_of(const RowFields& row) {
   return evaluation;
 }
 
-std::optional<ExampleSize> example_of(const Json* object) {
-  if (!object || !object->is_object()) return std::nullopt;
-  ExampleSize example;
-  RowFields(*object).read("source", example.source);
-  RowFields(*object).read("tokens", example.tokens);
-  return example;
-}
-
 OutOfMemory out_of_memory_of(const RowFields& row) {
   OutOfMemory event;
   row.read("step", event.step);
@@ -114,7 +115,7 @@ OutOfMemory out_of_memory_of(const RowFields& row) {
 void MetricsReader::add(std::string_view bytes) {
   while (!bytes.empty()) {
     const size_t end = std::min(bytes.find('\n'), bytes.size());
-    if (torn_.size() + end > kMaxRowBytes) {
+    if (torn_.size() + end > kMaxMetricsRowBytes) {
       throw Error(ExitCode::kDamaged,
                   {.what = "a line of the record is too long",
                    .expected = "at most 1 MiB",
@@ -130,8 +131,8 @@ void MetricsReader::add(std::string_view bytes) {
 }
 
 void MetricsReader::add_line(std::string_view line) {
-  const Json row =
-      parse_json(line, path_.string(), {.max_bytes = kMaxRowBytes, .first_line = num_lines_});
+  const Json row = parse_json(line, path_.string(),
+                              {.max_bytes = kMaxMetricsRowBytes, .first_line = num_lines_});
   if (!row.is_object()) {
     throw Error(ExitCode::kDamaged, {.what = "a line of the record is no JSON object",
                                      .where = path_.string() + ":" + std::to_string(num_lines_)});

@@ -13,8 +13,8 @@
 #include "base/error.h"
 #include "base/file_descriptor.h"
 #include "base/publish.h"
+#include "base/this_machine.h"
 #include "monitor/statistics.h"
-#include "monitor/this_machine.h"
 
 namespace rung::monitor {
 namespace {

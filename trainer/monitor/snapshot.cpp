@@ -5,8 +5,8 @@
 #include <span>
 #include <utility>
 
+#include "base/this_machine.h"
 #include "monitor/segments.h"
-#include "monitor/this_machine.h"
 
 namespace rung::monitor {
 namespace {

@@ -3,7 +3,7 @@
 #include <optional>
 #include <string>
 
-#include "monitor/this_machine.h"
+#include "base/this_machine.h"
 
 namespace rung::monitor {
 namespace {

@@ -100,6 +100,12 @@ QkvViews split_qkv(const at::Tensor& qkv, const AttentionHeads& heads) {
           qkv.narrow(1, q_features + kv_features, kv_features)};
 }
 
+AttentionResult make_result(const QkvViews& x, const AttentionHeads& heads) {
+  const int64_t tokens = x.q.size(0);
+  return {.out = at::empty({tokens, heads.num_heads * heads.head_dim}, x.q.options()),
+          .lse = at::empty({heads.num_heads, tokens}, x.q.options().dtype(c10::kFloat))};
+}
+
 AttentionDocuments make_documents(std::vector<kernels::AttentionSegment> segments,
                                   AttentionKernel kernel, c10::Device device) {
   AttentionDocuments documents{.segments = std::move(segments)};

@@ -25,10 +25,9 @@ int64_t rounded_head_dim(int64_t head_dim) {
 }
 
 AttentionResult allocate_forward(const QkvViews& x, const AttentionHeads& heads) {
-  const int64_t tokens = x.q.size(0);
-  return {.out = at::empty({tokens, heads.num_heads * heads.head_dim}, x.q.options()),
-          .lse = at::empty({heads.num_heads, tokens}, x.q.options().dtype(c10::kFloat)),
-          .rng_state = at::empty({2}, x.q.options().dtype(c10::kLong))};
+  AttentionResult result = make_result(x, heads);
+  result.rng_state = at::empty({2}, x.q.options().dtype(c10::kLong));
+  return result;
 }
 
 // Copies of dq's sums: in a fixed order, every group of thread blocks that would race has its own.

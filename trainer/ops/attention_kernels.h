@@ -23,6 +23,9 @@ struct AttentionResult {
   at::Tensor rng_state;  // flash: handed to its backward as it came
 };
 
+// out and lse, not filled; on the meta device what they take.
+AttentionResult make_result(const QkvViews& x, const AttentionHeads& heads);
+
 // rung's own CPU kernel (kernels/attention.h), fp32, bf16 and fp16; on the meta device what it
 // allocates.
 AttentionResult tiled_attention(const QkvViews& x, const AttentionHeads& heads,

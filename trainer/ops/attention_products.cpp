@@ -8,7 +8,6 @@
 // key are its rows. The same text runs on every device, shapes included.
 #include <ATen/ops/amax.h>
 #include <ATen/ops/bmm.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
 
@@ -118,10 +117,7 @@ at::Tensor float_sums(const at::Tensor& x, const AttentionHeads& heads) {
 
 AttentionResult products_attention(const QkvViews& x, const AttentionHeads& heads,
                                    const AttentionDocuments& documents) {
-  const int64_t tokens = x.q.size(0);
-  AttentionResult result;
-  result.out = at::empty({tokens, heads.num_heads * heads.head_dim}, x.q.options());
-  result.lse = at::empty({heads.num_heads, tokens}, x.q.options().dtype(c10::kFloat));
+  AttentionResult result = make_result(x, heads);
   const memory::ComponentScope scope(memory::Component::kWorkspace);
   for_each_tile(documents, heads, [&](const Tile& tile) {
     const TileViews views(heads, tile);

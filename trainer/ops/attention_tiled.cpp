@@ -54,10 +54,7 @@ void backward(const QkvViews& x, const AttentionResult& saved, const at::Tensor&
 
 AttentionResult tiled_attention(const QkvViews& x, const AttentionHeads& heads,
                                 const AttentionDocuments& documents) {
-  const int64_t tokens = x.q.size(0);
-  AttentionResult result;
-  result.out = at::empty({tokens, heads.num_heads * heads.head_dim}, x.q.options());
-  result.lse = at::empty({heads.num_heads, tokens}, x.q.options().dtype(c10::kFloat));
+  AttentionResult result = make_result(x, heads);
   if (x.q.is_meta()) return result;
   with_type(x.q.scalar_type(), [&]<typename T>() {
     kernels::cpu::attention_forward(data_of<const T>(x.q), data_of<const T>(x.k),

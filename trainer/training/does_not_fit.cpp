@@ -38,9 +38,7 @@ struct Remedy {
 };
 
 int64_t longest_row(const PlanRequest& request) {
-  if (request.config.sample_packing) return request.config.sequence_len;
-  const std::vector<int64_t> lengths = request.examples.lengths();
-  return lengths.empty() ? 0 : std::ranges::max(lengths);
+  return request.config.sample_packing ? request.config.sequence_len : request.examples.longest();
 }
 
 void add_batch_changes(const PlanRequest& request, std::vector<Change>& changes) {

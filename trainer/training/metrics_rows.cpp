@@ -3,19 +3,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <functional>
 
-#include "base/host_name.h"
+#include "base/this_machine.h"
 
 namespace rung::training {
 namespace {
 
 constexpr size_t kMostNamed = 8;  // examples of a micro-batch
-
-double seconds_since_1970() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 // With its documents, longest first.
 Json largest_micro_batch(const data::StepBatch& batch, std::span<const data::Example> examples) {

@@ -18,18 +18,6 @@ constexpr int64_t kTwentyFourGb = int64_t{23} << 30;   // what a program gets of
 constexpr int64_t kTwentyFourGbMultiprocessors = 128;  // of the largest such card, an RTX 4090
 constexpr int64_t kBarWidth = 32;                      // characters
 
-// An evaluation as it will be held, beside a model that is loaded as `plan` has it.
-EvaluationRequest evaluation_request(const PlanRequest& request, const StepPlan& plan) {
-  return {.config = request.config,
-          .model = request.model,
-          .options = plan.model,
-          .adapter = request.adapter,
-          .optimizer = optimizer_options(request.config),
-          .examples = request.validation,
-          .memory = plan.choice.settings.memory,
-          .limit = request.memory_limit};
-}
-
 // The steps of a run on its own device, and as they would be on a GPU.
 struct Peaks {
   fit::StepPeaks& here;

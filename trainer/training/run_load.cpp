@@ -6,13 +6,16 @@
 namespace rung::training {
 
 RunLoad load_of(const PlanRequest& request) {
-  data::LoaderOptions options = loader_options(request.config);
-  const int64_t in_epoch = data::steps_in_epoch(request.examples, options);
-  options.gradient_accumulation_steps = 1;
-  const int64_t micro_batches_in_epoch = data::steps_in_epoch(request.examples, options);
-  RunLoad load{.steps = total_steps(request.config, in_epoch)};
-  const double epochs = static_cast<double>(load.steps) / static_cast<double>(in_epoch);
-  load.micro_batches = epochs * static_cast<double>(micro_batches_in_epoch);
+  const RunConfig& config = request.config;
+  const int64_t rows = data::rows_in_epoch(request.examples, loader_options(config));
+  const auto in_epoch = [&](int64_t rows_together) {
+    return (rows + rows_together - 1) / rows_together;
+  };
+  const int64_t steps_in_epoch =
+      in_epoch(config.micro_batch_size * config.gradient_accumulation_steps);
+  RunLoad load{.steps_in_epoch = steps_in_epoch, .steps = total_steps(config, steps_in_epoch)};
+  const double epochs = static_cast<double>(load.steps) / static_cast<double>(steps_in_epoch);
+  load.micro_batches = epochs * static_cast<double>(in_epoch(config.micro_batch_size));
   fit::StepCounts epoch;
   for (size_t i = 0; i < request.examples.size(); ++i) {
     epoch.add_document(request.examples.num_tokens(i), request.examples.num_supervised(i));

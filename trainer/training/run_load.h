@@ -10,6 +10,7 @@ namespace rung::training {
 struct PlanRequest;
 
 struct RunLoad {
+  int64_t steps_in_epoch = 0;
   int64_t steps = 0;
   double micro_batches = 0.0;  // before any is split
   fit::StepCounts counts;      // of all documents, as often as they are taken

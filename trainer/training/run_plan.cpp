@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "base/units.h"
-#include "data/epoch_length.h"
 #include "ops/attention.h"
 #include "training/does_not_fit.h"
 #include "training/largest_batch.h"
@@ -25,11 +24,6 @@ fit::LadderBounds over(fit::LadderBounds bounds, const data::StepBatch& batch) {
     bounds.num_tokens = std::max(bounds.num_tokens, micro_batch.num_tokens());
   }
   return bounds;
-}
-
-int64_t longest_of(const data::ExampleSizes& examples) {
-  const std::vector<int64_t> lengths = examples.lengths();
-  return lengths.empty() ? 0 : std::ranges::max(lengths);
 }
 
 // "every block recomputed, logits in chunks of 4 MiB"
@@ -53,10 +47,15 @@ std::string last_rung(const StepPlan& plan) {
        .hint = memory_advice(request)});
 }
 
-std::map<std::string, int64_t> components_of(const PlanRequest& request, const StepPlan& plan) {
-  fit::StepShape shape = step_shape(request);
-  shape.model = plan.model;
-  return memory::by_name(fit::step_memory(fit::with_settings(shape, plan.choice.settings)).at_peak);
+// Chooses of `peaks`, which are those of a model that is loaded as `model` has it.
+fit::Choice choose(const PlanRequest& request, const RunLoad& load, fit::StepPeaks& peaks,
+                   const fit::StepSettings& start, const fit::LadderBounds& bounds) {
+  const fit::Work work = work_of(load, request, peaks.shape().model);
+  return fit::choose_settings(
+      peaks, start, bounds,
+      {.limit = request.memory_limit,
+       .work = work,
+       .rates = request.rates.value_or(fit::assumed_rates(request.device))});
 }
 
 }  // namespace
@@ -168,23 +167,8 @@ fit::StepShape step_shape(const PlanRequest& request) {
           .adapter = request.adapter,
           .optimizer = optimizer_options(request.config),
           .batch = largest_step(request.config, request.examples),
-          .longest_packed = request.config.sample_packing ? longest_of(request.examples) : 0};
+          .longest_packed = request.config.sample_packing ? request.examples.longest() : 0};
 }
-
-namespace {
-
-// Chooses of `peaks`, which are those of a model that is loaded as `model` has it.
-fit::Choice choose(const PlanRequest& request, const RunLoad& load, fit::StepPeaks& peaks,
-                   const fit::StepSettings& start, const fit::LadderBounds& bounds) {
-  const fit::Work work = work_of(load, request, peaks.shape().model);
-  return fit::choose_settings(
-      peaks, start, bounds,
-      {.limit = request.memory_limit,
-       .work = work,
-       .rates = request.rates.value_or(fit::assumed_rates(request.device))});
-}
-
-}  // namespace
 
 StepPlan plan_step(const PlanRequest& request) {
   fit::StepPeaks peaks(step_shape(request));
@@ -208,6 +192,17 @@ StepPlan plan_step(const PlanRequest& request, fit::StepPeaks& peaks, const RunL
   }
   plan.choice = choose(request, load, peaks.streaming(plan.model.num_streamed), start, plan.bounds);
   return plan;
+}
+
+EvaluationRequest evaluation_request(const PlanRequest& request, const StepPlan& plan) {
+  return {.config = request.config,
+          .model = request.model,
+          .options = plan.model,
+          .adapter = request.adapter,
+          .optimizer = optimizer_options(request.config),
+          .examples = request.validation,
+          .memory = plan.choice.settings.memory,
+          .limit = request.memory_limit};
 }
 
 fit::Choice choose_from(const PlanRequest& request, const RunPlan& plan,
@@ -240,14 +235,14 @@ std::optional<std::string> deterministic_note(const PlanRequest& request, const 
 
 RunPlan plan_run(const PlanRequest& request) {
   const RunConfig& config = request.config;
-  RunPlan plan;
-  plan.steps_in_epoch = data::steps_in_epoch(request.examples, loader_options(config));
-  plan.total_steps = total_steps(config, plan.steps_in_epoch);
+  const RunLoad load = load_of(request);
+  RunPlan plan{.steps_in_epoch = load.steps_in_epoch, .total_steps = load.steps};
   plan.schedule = {.kind = config.lr_scheduler,
                    .peak = config.learning_rate,
                    .warmup_steps = step::warmup_steps(config, plan.total_steps),
                    .total_steps = plan.total_steps};
-  const StepPlan step = plan_step(request);
+  fit::StepPeaks peaks(step_shape(request));
+  const StepPlan step = plan_step(request, peaks, load);
   if (!step.choice.fits) refuse(request, step);
   if (!fits_on_host(request, step.choice)) throw host_misfit(request, step.choice);
   plan.model = step.model;
@@ -255,15 +250,10 @@ RunPlan plan_run(const PlanRequest& request) {
   plan.bounds = step.bounds;
   plan.train_peak = step.choice.peak;
   plan.host_peak = step.choice.host_peak;
-  plan.by_component = components_of(request, step);
-  plan.evaluation = plan_evaluation({.config = config,
-                                     .model = request.model,
-                                     .options = plan.model,
-                                     .adapter = request.adapter,
-                                     .optimizer = optimizer_options(config),
-                                     .examples = request.validation,
-                                     .memory = plan.settings.memory,
-                                     .limit = request.memory_limit});
+  const fit::StepShape& loaded = peaks.streaming(step.model.num_streamed).shape();
+  plan.by_component =
+      memory::by_name(fit::step_memory(fit::with_settings(loaded, step.choice.settings)).at_peak);
+  plan.evaluation = plan_evaluation(evaluation_request(request, step));
   return plan;
 }
 

@@ -91,6 +91,9 @@ StepPlan plan_step(const PlanRequest& request);
 // The same with what is known of it already; `peaks` are those of step_shape(request).
 StepPlan plan_step(const PlanRequest& request, fit::StepPeaks& peaks, const RunLoad& load);
 
+// An evaluation as it will be held, beside a model that is loaded as `plan` has it. Refers to both.
+EvaluationRequest evaluation_request(const PlanRequest& request, const StepPlan& plan);
+
 // The same of a model that is loaded as `plan` has it, from `start` on.
 fit::Choice choose_from(const PlanRequest& request, const RunPlan& plan,
                         const fit::StepSettings& start);

@@ -213,6 +213,12 @@ void TrainingRun::probe() {
   peaks_.enter("train");
 }
 
+step::StepOptions TrainingRun::stoppable_options(const fit::StepSettings& settings) const {
+  step::StepOptions options = step_options(config_, settings);
+  options.should_stop = &job::StopSignal::requested;
+  return options;
+}
+
 // Calls take(settings, options) with the settings that are in force, and again with others where
 // memory runs out.
 template <typename Take>
@@ -221,8 +227,7 @@ step::StepResult TrainingRun::with_recovery(const Attempted& what, const fit::La
   const fit::StepSettings before = settings_;
   const step::StepResult result =
       recovery_.run(what, bounds, settings_, [&](const fit::StepSettings& settings) {
-        step::StepOptions options = step_options(config_, settings);
-        options.should_stop = &job::StopSignal::requested;
+        step::StepOptions options = stoppable_options(settings);
         if (state_.loss_scale) options.loss_scale = &*state_.loss_scale;
         return take(settings, options);
       });
@@ -237,10 +242,12 @@ void TrainingRun::take_step() {
   const data::LoaderState before = loader_.state();
   const data::StepBatch batch = loader_.next();
   const double rate = step::learning_rate(plan_.schedule, state_.step);
+  data::StepBatch taken;  // by the last attempt
   const step::StepResult result = with_recovery(
       attempted_step(batch, state_.step + 1, data_.train.examples), plan_.bounds_for(batch),
       [&](const fit::StepSettings& settings, const step::StepOptions& options) {
-        return step::run_step(model_, optimizer_, data::split_step(batch, settings.split),
+        taken = data::split_step(batch, settings.split);
+        return step::run_step(model_, optimizer_, taken,
                               {.index = state_.step, .learning_rate = rate}, options);
       });
   if (result.outcome == step::StepOutcome::kStopped) {
@@ -254,11 +261,11 @@ void TrainingRun::take_step() {
   state_.tokens_total += batch.num_tokens();
   state_.elapsed_seconds += seconds;
   session_seconds_ += seconds;
-  Json row = row_of_step(result, batch, {.learning_rate = rate, .seconds = seconds});
+  Json row = row_of_step(result, taken, {.learning_rate = rate, .seconds = seconds});
   show_progress(row);
   // Behind the row's figures: the search for the culprits takes memory of its own.
   if (result.outcome == step::StepOutcome::kNotFinite) {
-    row["not_finite"] = note_skipped(result, batch);
+    row["not_finite"] = note_skipped(result, taken);
   } else {
     state_.skipped_in_a_row = 0;
   }
@@ -267,10 +274,8 @@ void TrainingRun::take_step() {
   check_divergence();
 }
 
-Json TrainingRun::row_of_step(const step::StepResult& result, const data::StepBatch& batch,
+Json TrainingRun::row_of_step(const step::StepResult& result, const data::StepBatch& taken,
                               const StepPace& pace) const {
-  const data::StepBatch taken =
-      settings_.split == 1 ? batch : data::split_step(batch, settings_.split);
   return row_of(StepRow{
       .result = result,
       .batch = taken,
@@ -287,15 +292,13 @@ Json TrainingRun::row_of_step(const step::StepResult& result, const data::StepBa
 
 // Counts a skipped step and says whose fault it was; returns the sources of these examples.
 std::vector<std::string> TrainingRun::note_skipped(const step::StepResult& result,
-                                                   const data::StepBatch& batch) {
+                                                   const data::StepBatch& taken) {
   ++state_.skipped_steps;
   ++state_.skipped_in_a_row;
   const std::vector<data::Example>& examples = data_.train.examples;
-  step::StepOptions options = step_options(config_, settings_);
-  options.should_stop = &job::StopSignal::requested;
   const std::vector<int64_t> documents =
-      find_not_finite(model_, data::split_step(batch, settings_.split), state_.step - 1, options);
-  progress_->message(skipped_text(state_.step, result, documents, batch, examples));
+      find_not_finite(model_, taken, state_.step - 1, stoppable_options(settings_));
+  progress_->message(skipped_text(state_.step, result, documents, taken, examples));
   std::vector<std::string> sources;
   for (const int64_t i : documents) sources.push_back(examples[static_cast<size_t>(i)].source);
   return sources;

@@ -49,6 +49,7 @@ class TrainingRun {
   void restore(const std::filesystem::path& checkpoint);
 
   void probe();
+  step::StepOptions stoppable_options(const fit::StepSettings& settings) const;
   template <typename Take>
   step::StepResult with_recovery(const Attempted& what, const fit::LadderBounds& bounds,
                                  const Take& take);
@@ -59,10 +60,10 @@ class TrainingRun {
     double learning_rate;
     double seconds;
   };
-  Json row_of_step(const step::StepResult& result, const data::StepBatch& batch,
+  Json row_of_step(const step::StepResult& result, const data::StepBatch& taken,
                    const StepPace& pace) const;
   std::vector<std::string> note_skipped(const step::StepResult& result,
-                                        const data::StepBatch& batch);
+                                        const data::StepBatch& taken);
   bool has_diverged() const;
   Error diverged() const;
   void check_divergence();
