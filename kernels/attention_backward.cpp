@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "kernels/attention.h"
-#include "kernels/attention_pack.h"
-#include "kernels/attention_tile.h"
 #include "kernels/parallel.h"
+#include "kernels/tile_ops.h"
+#include "kernels/tile_pack.h"
 
 namespace rung::kernels::cpu {
 

@@ -9,13 +9,13 @@ namespace {
 
 TEST(GemmRate, TakesSmallerMatricesWhereMemoryIsShort) {
   const GemmRate rate =
-      measure_gemm_rate(memory::cpu_device(), c10::kFloat, 3 * 200 * 200 * int64_t{4});
+      measure_gemm_rate(memory::cpu_device(), ops::Precision{}, 3 * 200 * 200 * int64_t{4});
   EXPECT_EQ(rate.size, 192);
   EXPECT_GT(rate.flops_per_second, 0.0);
 }
 
 TEST(GemmRate, MeasuresWithTheSmallestWhereThereIsNone) {
-  EXPECT_EQ(measure_gemm_rate(memory::cpu_device(), c10::kFloat, -1).size, 64);
+  EXPECT_EQ(measure_gemm_rate(memory::cpu_device(), ops::Precision{}, -1).size, 64);
 }
 
 }  // namespace

@@ -29,9 +29,9 @@ TEST(FrozenWeight, DenseIsWrittenAsItIs) {
   const at::Tensor dense = random_tensor({kOut, kIn}, 1, at::kBFloat16);
   const FrozenWeight weight = FrozenWeight::from_dense(dense);
   EXPECT_FALSE(weight.quantized());
-  at::Tensor out = at::empty({kOut, kIn}, at::kFloat);
-  weight.write_to(out, at::kBFloat16);
-  EXPECT_TRUE(out.equal(dense.to(at::kFloat)));
+  at::Tensor out = at::empty({kOut, kIn}, at::kBFloat16);
+  weight.write_to(out);
+  EXPECT_TRUE(out.equal(dense));
 }
 
 class FrozenNf4 : public ::testing::TestWithParam<DoubleQuant> {};
@@ -43,22 +43,19 @@ TEST_P(FrozenNf4, ComesBackWithinTheStepsOfNf4) {
   const FrozenWeight weight =
       FrozenWeight::from_nf4(FrozenWeight::quantize(dense, GetParam()), kOut, kIn);
   at::Tensor out = at::empty({kOut, kIn}, at::kFloat);
-  weight.write_to(out, at::kFloat);
+  weight.write_to(out);
   EXPECT_LE(relative_error(out, dense), 0.11);
   EXPECT_GE(relative_error(out, dense), 0.05);
 }
 
-TEST_P(FrozenNf4, IsRoundedToTheComputeDtypeBeforeItIsWidened) {
+TEST_P(FrozenNf4, IsRoundedOnce) {
   const FrozenWeight weight = FrozenWeight::from_nf4(
       FrozenWeight::quantize(random_tensor({kOut, kIn}, 1), GetParam()), kOut, kIn);
-  at::Tensor widened = at::empty({kOut, kIn}, at::kFloat);
   at::Tensor exact = at::empty({kOut, kIn}, at::kFloat);
-  at::Tensor narrow = at::empty({kOut, kIn}, at::kBFloat16);
-  weight.write_to(widened, at::kBFloat16);
-  weight.write_to(exact, at::kFloat);
-  weight.write_to(narrow, at::kBFloat16);
-  EXPECT_TRUE(widened.equal(exact.to(at::kBFloat16).to(at::kFloat)));
-  EXPECT_TRUE(narrow.equal(exact.to(at::kBFloat16)));
+  at::Tensor rounded = at::empty({kOut, kIn}, at::kBFloat16);
+  weight.write_to(exact);
+  weight.write_to(rounded);
+  EXPECT_TRUE(rounded.equal(exact.to(at::kBFloat16)));
 }
 
 TEST_P(FrozenNf4, MetaTensorsHaveTheSameBytes) {

@@ -21,9 +21,9 @@ using rung::testing::relative_error;
 using rung::testing::Taken;
 using rung::testing::WeightKind;
 
-constexpr Precision kFp32 = {c10::kFloat, c10::kFloat};
-constexpr Precision kWidened = {c10::kBFloat16, c10::kFloat};
-constexpr Precision kNative = {c10::kBFloat16, c10::kBFloat16};
+constexpr Precision kFp32 = {c10::kFloat};
+constexpr Precision kWidening = {c10::kBFloat16, GemmKernel::kWidening};
+constexpr Precision kNative = {c10::kBFloat16, GemmKernel::kLibrary};
 constexpr int64_t kTokens = 13;
 
 enum class Stage { kPlain, kNorm, kSwiglu };
@@ -162,7 +162,7 @@ std::vector<Case> cases() {
           {"Nf4DoubleQuant", WeightKind::kNf4DoubleQuant}}) {
       for (const auto& [precision_name, precision] :
            {std::pair<std::string, Precision>{"Fp32", kFp32},
-            {"Bf16Widened", kWidened},
+            {"Bf16Widening", kWidening},
             {"Bf16Native", kNative}}) {
         for (const double dropout : {0.0, 0.3}) {
           all.push_back(
@@ -267,7 +267,7 @@ double arrived(const Precision& precision) {
 }
 
 TEST(ProjectGroup, SmallUpdatesArriveInBf16) {
-  EXPECT_NEAR(arrived(kWidened), 1.0, 0.05);
+  EXPECT_NEAR(arrived(kWidening), 1.0, 0.05);
   EXPECT_NEAR(arrived(kNative), 1.0, 0.05);
 }
 

@@ -49,8 +49,8 @@ TEST(DropoutRowKeys, NameTheTokenAndNotItsPlace) {
   EXPECT_EQ(key(2), kernels::dropout_row_key(7, 3, 5, 0));
 }
 
-TEST(PaddedRows, AreMultiplesForBf16GemmsOfACpu) {
-  const Precision bf16{c10::kBFloat16, c10::kBFloat16};
+TEST(PaddedRows, AreMultiplesForBf16GemmsOfOneDnn) {
+  const Precision bf16{c10::kBFloat16, GemmKernel::kLibrary};
   EXPECT_EQ(padded_rows(0, bf16), 0);
   EXPECT_EQ(padded_rows(1, bf16), 1);
   EXPECT_EQ(padded_rows(16, bf16), 16);
@@ -60,8 +60,8 @@ TEST(PaddedRows, AreMultiplesForBf16GemmsOfACpu) {
 }
 
 TEST(PaddedRows, AreTheRowsElsewhere) {
-  EXPECT_EQ(padded_rows(17, {c10::kBFloat16, c10::kFloat}), 17);
-  EXPECT_EQ(padded_rows(17, {c10::kBFloat16, c10::kBFloat16, c10::kCUDA}), 17);
+  EXPECT_EQ(padded_rows(17, {c10::kBFloat16, GemmKernel::kWidening}), 17);
+  EXPECT_EQ(padded_rows(17, {c10::kBFloat16, GemmKernel::kLibrary, c10::kCUDA}), 17);
 }
 
 }  // namespace

@@ -44,15 +44,16 @@ at::Tensor random_matrix(const std::string& name, int64_t size, c10::Device devi
 
 }  // namespace
 
-GemmRate measure_gemm_rate(memory::Device& device, c10::ScalarType dtype, int64_t memory) {
+GemmRate measure_gemm_rate(memory::Device& device, const ops::Precision& precision,
+                           int64_t memory) {
   const c10::NoGradGuard no_grad;
   const memory::ComponentScope scope(memory::Component::kWorkspace);
   const c10::Device where = device.torch_device();
-  const int64_t size = matrix_size(where, dtype, memory);
-  const at::Tensor a = random_matrix("gemm.a", size, where, dtype);
-  const at::Tensor b = random_matrix("gemm.b", size, where, dtype);
+  const int64_t size = matrix_size(where, precision.compute, memory);
+  const at::Tensor a = random_matrix("gemm.a", size, where, precision.compute);
+  const at::Tensor b = random_matrix("gemm.b", size, where, precision.compute);
   at::Tensor c = at::empty_like(a);
-  ops::gemm_set(c, a, b.t());  // the library chooses its kernel
+  ops::gemm_set(c, a, b.t(), precision);  // the library chooses its kernel
   std::vector<double> seconds;
   const auto start = Clock::now();
   const auto since = [](Clock::time_point from) {
@@ -61,7 +62,7 @@ GemmRate measure_gemm_rate(memory::Device& device, c10::ScalarType dtype, int64_
   while (std::ssize(seconds) < kMinProducts || since(start) < kSeconds) {
     device.synchronize();
     const auto begin = Clock::now();
-    ops::gemm_set(c, a, b.t());
+    ops::gemm_set(c, a, b.t(), precision);
     device.synchronize();
     seconds.push_back(since(begin));
   }

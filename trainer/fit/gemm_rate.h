@@ -2,11 +2,10 @@
 // rate is compared with.
 #pragma once
 
-#include <c10/core/ScalarType.h>
-
 #include <cstdint>
 
 #include "memory/device.h"
+#include "ops/precision.h"
 
 namespace rung::fit {
 
@@ -16,8 +15,8 @@ struct GemmRate {
 };
 
 // Times products C = A B' of square matrices of random values (zeros take less power, and so a
-// higher clock) in `dtype`. The size is one at which the library has reached its rate, or less
-// where the three matrices would take more than `memory` bytes. Runs for about a second.
-GemmRate measure_gemm_rate(memory::Device& device, c10::ScalarType dtype, int64_t memory);
+// higher clock) in the given precision. The size is one at which the library has reached its rate,
+// or less where the three matrices would take more than `memory` bytes. Runs for about a second.
+GemmRate measure_gemm_rate(memory::Device& device, const ops::Precision& precision, int64_t memory);
 
 }  // namespace rung::fit

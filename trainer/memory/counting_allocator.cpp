@@ -16,7 +16,7 @@ namespace rung::memory {
 namespace {
 
 constexpr int64_t kMapFrom = int64_t{1} << 20;       // bytes: larger blocks are mapped
-constexpr int64_t kKeepAtMost = int64_t{256} << 20;  // bytes of freed mapped blocks kept for reuse
+constexpr int64_t kAlwaysKept = int64_t{256} << 20;  // bytes of freed mapped blocks, see trim()
 constexpr int64_t kHugePagesFrom = int64_t{4}
                                    << 20;  // bytes: ask for huge pages, fewer faults and TLB misses
 
@@ -35,33 +35,50 @@ BlockHeader* header_of(void* data) {
   return reinterpret_cast<BlockHeader*>(static_cast<std::byte*>(data) - kAlignment);
 }
 
-// Freed mapped blocks, the latest first. Few enough (tens) to be searched one by one.
+// Mapped blocks that are in use, as a count, and freed ones, the latest first. Those are few enough
+// (hundreds) to be searched one by one.
 class MappedBlocks {
  public:
-  // A kept block of exactly this size, or null.
+  // A kept block of exactly this size, or null: then the caller maps one.
   void* take(int64_t bytes) {
     const std::lock_guard lock(mutex_);
+    used_bytes_ += bytes;
+    most_used_ = std::max(most_used_, used_bytes_);
     const auto found = std::ranges::find(kept_, bytes, &Kept::bytes);
-    if (found == kept_.end()) return nullptr;
+    if (found == kept_.end()) {
+      trim();
+      return nullptr;
+    }
     void* block = found->block;
     kept_bytes_ -= bytes;
     kept_.erase(found);
     return block;
   }
 
-  // Keeps the block; the oldest ones make room for it.
+  // The system refused the mapping.
+  void forget(int64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    used_bytes_ -= bytes;
+  }
+
+  // The block is free: kept, or the oldest ones make room for it.
   void keep(void* block, int64_t bytes) {
     const std::lock_guard lock(mutex_);
+    used_bytes_ -= bytes;
     kept_.push_front({block, bytes});
     kept_bytes_ += bytes;
-    while (kept_bytes_ > kKeepAtMost) {
-      drop_oldest();
-    }
+    trim();
+  }
+
+  int64_t kept_bytes() const {
+    const std::lock_guard lock(mutex_);
+    return kept_bytes_;
   }
 
   void release() {
     const std::lock_guard lock(mutex_);
     while (!kept_.empty()) drop_oldest();
+    most_used_ = used_bytes_;
   }
 
  private:
@@ -70,15 +87,24 @@ class MappedBlocks {
     int64_t bytes;
   };
 
+  // What a step has freed is what the next one asks for. Kept and used blocks together stay within
+  // what was in use at once before, so that keeping does not raise the process's peak, or within
+  // kAlwaysKept of what is in use now.
+  void trim() {
+    while (kept_bytes_ > std::max(kAlwaysKept, most_used_ - used_bytes_)) drop_oldest();
+  }
+
   void drop_oldest() {
     munmap(kept_.back().block, static_cast<size_t>(kept_.back().bytes));
     kept_bytes_ -= kept_.back().bytes;
     kept_.pop_back();
   }
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::deque<Kept> kept_;
   int64_t kept_bytes_ = 0;
+  int64_t used_bytes_ = 0;
+  int64_t most_used_ = 0;  // since the last release
 };
 
 MappedBlocks& mapped_blocks() {
@@ -90,7 +116,10 @@ void* map_block(int64_t bytes) {
   if (void* reused = mapped_blocks().take(bytes)) return reused;
   void* block = mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (block == MAP_FAILED) return nullptr;
+  if (block == MAP_FAILED) {
+    mapped_blocks().forget(bytes);
+    return nullptr;
+  }
   if (bytes >= kHugePagesFrom) madvise(block, static_cast<size_t>(bytes), MADV_HUGEPAGE);
   return block;
 }
@@ -190,6 +219,7 @@ void install_counting_allocators() {
 }
 
 void release_kept_blocks() { mapped_blocks().release(); }
+int64_t kept_block_bytes() { return mapped_blocks().kept_bytes(); }
 
 Counter& cpu_counter() {
   static auto* counter = new Counter;

@@ -1,10 +1,10 @@
 // Allocators that count, for ATen's CPU and meta devices.
 //
-// CPU: blocks of 1 MiB and more are mapped and returned to the system by themselves, so that the
-// process's resident size follows the count; a few freed ones are kept for the next request of the
-// same size (a step asks for the same sizes again and again, and fresh pages cost a fault each).
-// Past the limit c10::OutOfMemoryError is thrown. Meta: no memory at all, only the count. Source of
-// the interface: c10/core/CPUAllocator.h, c10/core/Allocator.h.
+// CPU: blocks of 1 MiB and more are mapped by themselves, so that the peak of the process's
+// resident size follows that of the count; freed ones are kept for the next request of the same
+// size (a step asks for the same sizes again and again, and fresh pages have to be cleared), as far
+// as they do not raise that peak. Past the limit c10::OutOfMemoryError is thrown. Meta: no memory
+// at all, only the count. Source of the interface: c10/core/CPUAllocator.h, c10/core/Allocator.h.
 #pragma once
 
 #include "memory/counter.h"
@@ -18,6 +18,8 @@ void install_counting_allocators();
 
 // Returns freed blocks that are kept for reuse to the system.
 void release_kept_blocks();
+// What they take.
+int64_t kept_block_bytes();
 
 Counter& cpu_counter();
 Counter& meta_counter();

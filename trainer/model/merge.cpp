@@ -72,7 +72,7 @@ at::Tensor base_value(const WeightReader& reader, const format::ModelFolder& fol
   const bool quantize = adapted && reader.options().format != BaseFormat::kDense;
   if (!stored_nf4 && !quantize) return reader.dense(spec.name, spec.shape);
   at::Tensor value = at::empty(spec.shape, at::TensorOptions().dtype(c10::kFloat));
-  reader.quantized(spec.name, spec.shape[0], spec.shape[1]).write_to(value, c10::kFloat);
+  reader.quantized(spec.name, spec.shape[0], spec.shape[1]).write_to(value);
   return value;
 }
 

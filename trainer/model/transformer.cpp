@@ -114,7 +114,7 @@ int64_t Transformer::resident_bytes() const {
       elements += group->in_features * group->out_features;
     }
   }
-  return elements * static_cast<int64_t>(c10::elementSize(precision_.gemm));
+  return elements * static_cast<int64_t>(c10::elementSize(precision_.compute));
 }
 
 void Transformer::make_weights_resident() {

@@ -49,6 +49,17 @@ void with_type(c10::ScalarType dtype, F&& f) {
   }
 }
 
+// The same for the 16-bit dtypes alone.
+template <typename F>
+void with_16_bit_type(c10::ScalarType dtype, F&& f) {
+  if (dtype == c10::kHalf) {
+    f.template operator()<kernels::fp16>();
+  } else {
+    TORCH_INTERNAL_ASSERT(dtype == c10::kBFloat16);
+    f.template operator()<kernels::bf16>();
+  }
+}
+
 // Calls f.template operator()<T, Out>() for a stored type and an operand type: equal, or a 16-bit
 // type widened to float.
 template <typename F>

@@ -94,11 +94,11 @@ Nf4Tensors FrozenWeight::quantize(const at::Tensor& source, DoubleQuant double_q
   return quantizer.finish();
 }
 
-void FrozenWeight::write_to(at::Tensor& out, c10::ScalarType compute) const {
+void FrozenWeight::write_to(at::Tensor& out) const {
   TORCH_INTERNAL_ASSERT(out.is_contiguous() && out.size(0) == out_features_ &&
                         out.size(1) == in_features_);
   if (quantized()) {
-    kernels_of(out).nf4_dequantize(nf4_, compute, out);
+    kernels_of(out).nf4_dequantize(nf4_, out.scalar_type(), out);
   } else if (!out.is_meta()) {
     out.copy_(dense_);
   }

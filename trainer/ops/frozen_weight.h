@@ -59,9 +59,8 @@ class FrozenWeight {
   const Nf4Tensors& nf4() const { return nf4_; }
   const at::Tensor& dense() const { return dense_; }
 
-  // Sets out [out, in] (contiguous rows, dtype `gemm`) to the weight's value, rounded to `compute`
-  // first.
-  void write_to(at::Tensor& out, c10::ScalarType compute) const;
+  // Sets out [out, in] (contiguous) to the weight's value, rounded to its dtype.
+  void write_to(at::Tensor& out) const;
 
  private:
   at::Tensor dense_;

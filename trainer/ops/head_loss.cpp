@@ -19,47 +19,9 @@ namespace {
 using memory::Component;
 using memory::ComponentScope;
 
-constexpr int64_t kTileBytes = int64_t{32} << 20;  // of the head in the GEMM dtype at a time
-
-// Calls f(first, tile [rows, hidden] in the GEMM dtype) for the head's vocabulary range by range,
-// so that a head in another dtype is never widened whole.
-template <typename F>
-void for_each_tile(const at::Tensor& weight, c10::ScalarType gemm, F&& f) {
-  if (weight.scalar_type() == gemm) {
-    f(0, weight);
-    return;
-  }
-  const int64_t row_bytes = weight.size(1) * static_cast<int64_t>(c10::elementSize(gemm));
-  const int64_t tile = std::max<int64_t>(1, kTileBytes / row_bytes);
-  for (int64_t first = 0; first < weight.size(0); first += tile) {
-    const int64_t rows = std::min(tile, weight.size(0) - first);
-    f(first, as_dtype(weight.narrow(0, first, rows), gemm));
-  }
-}
-
-// logits [rows, vocab] = h W'.
-void compute_logits(at::Tensor& logits, const at::Tensor& h, const at::Tensor& weight) {
-  for_each_tile(weight, h.scalar_type(), [&](int64_t first, const at::Tensor& tile) {
-    at::Tensor columns = logits.narrow(1, first, tile.size(0));
-    gemm_set(columns, h, tile.t());
-  });
-}
-
-// dh [rows, hidden] = dlogits W.
-void compute_dh(at::Tensor& dh, const at::Tensor& dlogits, const at::Tensor& weight) {
-  for_each_tile(weight, dh.scalar_type(), [&](int64_t first, const at::Tensor& tile) {
-    const at::Tensor columns = dlogits.narrow(1, first, tile.size(0));
-    if (first == 0) {
-      gemm_set(dh, columns, tile);
-    } else {
-      gemm_add(dh, columns, tile);
-    }
-  });
-}
-
 // Rows of logits at a time: as many as chunk_bytes hold, and a multiple that suits the GEMMs.
 int64_t chunk_rows(const HeadLossOptions& options, int64_t vocab) {
-  const auto row_bytes = vocab * static_cast<int64_t>(c10::elementSize(options.precision.gemm));
+  const auto row_bytes = vocab * static_cast<int64_t>(c10::elementSize(options.precision.compute));
   return padded_rows(std::max<int64_t>(1, options.chunk_bytes / row_bytes), options.precision);
 }
 
@@ -74,14 +36,14 @@ struct Chunk {
 void run_chunk(const at::Tensor& x, const Head& head, const Chunk& chunk,
                const HeadLossOptions& options, HeadLoss& result) {
   const at::Tensor chunk_x = gather_rows(x, chunk.index);
-  const StagedInput staged = stage_forward(head.norm, chunk_x, options.precision);
+  const StagedInput staged = stage_forward(head.norm, chunk_x);
   at::Tensor logits = at::empty({chunk_x.size(0), head.weight.size(0)}, staged.h.options());
-  compute_logits(logits, staged.h, head.weight);
+  gemm_set(logits, staged.h, head.weight.t(), options.precision);
   kernels_of(logits).cross_entropy(logits, chunk.targets, options.grad_scale, chunk.losses);
   if (!options.grad_scale) return;
   at::Tensor dh = at::empty(staged.h.sizes(), staged.h.options());
-  compute_dh(dh, logits, head.weight);
-  const at::Tensor dx = stage_backward(head.norm, dh, chunk_x, staged.rstd, options.precision);
+  gemm_set(dh, logits, head.weight, options.precision);
+  const at::Tensor dx = stage_backward(head.norm, dh, chunk_x, staged.rstd);
   scatter_rows(result.dx, chunk.index.narrow(0, 0, chunk.rows), dx.narrow(0, 0, chunk.rows));
 }
 
@@ -131,9 +93,9 @@ HeadLoss head_loss(const at::Tensor& x, const Head& head, const SupervisedRows& 
 at::Tensor head_logits(const at::Tensor& x, const Head& head, const Precision& precision) {
   const c10::NoGradGuard no_grad;
   const ComponentScope scope(Component::kHead);
-  const StagedInput staged = stage_forward(head.norm, x, precision);
+  const StagedInput staged = stage_forward(head.norm, x);
   at::Tensor logits = at::empty({x.size(0), head.weight.size(0)}, staged.h.options());
-  compute_logits(logits, staged.h, head.weight);
+  gemm_set(logits, staged.h, head.weight.t(), precision);
   return as_dtype(logits, c10::kFloat);
 }
 

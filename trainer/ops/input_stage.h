@@ -9,8 +9,6 @@
 
 #include <variant>
 
-#include "ops/precision.h"
-
 namespace rung::ops {
 
 // h = x
@@ -28,14 +26,14 @@ struct SwigluInput {};
 using InputStage = std::variant<PlainInput, NormInput, SwigluInput>;
 
 struct StagedInput {
-  at::Tensor h;     // [tokens, in] GEMM dtype
+  at::Tensor h;     // [tokens, in] dtype of x
   at::Tensor rstd;  // [tokens] fp32, NormInput only
 };
 
-StagedInput stage_forward(const InputStage& stage, const at::Tensor& x, const Precision& precision);
+StagedInput stage_forward(const InputStage& stage, const at::Tensor& x);
 
-// dh [tokens, in] GEMM dtype -> dx, shape of x, compute dtype.
+// dh [tokens, in] -> dx, shape of x.
 at::Tensor stage_backward(const InputStage& stage, const at::Tensor& dh, const at::Tensor& x,
-                          const at::Tensor& rstd, const Precision& precision);
+                          const at::Tensor& rstd);
 
 }  // namespace rung::ops

@@ -48,7 +48,7 @@ struct LinearGroup {
   at::Tensor stacked_a;
   at::Tensor stacked_grad_a;
 
-  // Inference: the stacked weight [out, in] in the GEMM dtype, filled once; undefined while
+  // Inference: the stacked weight [out, in] in the compute dtype, filled once; undefined while
   // training.
   at::Tensor resident_weight;
 };

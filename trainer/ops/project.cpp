@@ -40,13 +40,13 @@ at::Tensor dropped(const at::Tensor& h, const Linear& member, const LinearGroup&
   return out;
 }
 
-// H = D(h) A' for every adapter of the group, side by side: [tokens, sum of r], GEMM dtype.
+// H = D(h) A' for every adapter of the group, side by side: [tokens, sum of r].
 at::Tensor down_project(const at::Tensor& h, const LinearGroup& group,
                         const ProjectOptions& options) {
   const at::Tensor a = as_dtype(group.stacked_a, h.scalar_type());
   at::Tensor low = at::empty({h.size(0), a.size(0)}, h.options());
   if (!has_dropout(group, options)) {
-    gemm_set(low, h, a.t());
+    gemm_set(low, h, a.t(), options.precision);
     return low;
   }
   int64_t column = 0;
@@ -54,7 +54,8 @@ at::Tensor down_project(const at::Tensor& h, const LinearGroup& group,
     if (!member.lora.defined()) continue;
     const int64_t r = member.lora.a.size(0);
     at::Tensor slice = low.narrow(1, column, r);
-    gemm_set(slice, dropped(h, member, group, options), a.narrow(0, column, r).t());
+    gemm_set(slice, dropped(h, member, group, options), a.narrow(0, column, r).t(),
+             options.precision);
     column += r;
   }
   return low;
@@ -78,7 +79,7 @@ void set_to_adapters(const at::Tensor& h, const LinearGroup& group, const Projec
     }
     const int64_t r = member.lora.a.size(0);
     gemm_set(slice, low.narrow(1, column, r), as_dtype(member.lora.b, y.scalar_type()).t(),
-             member.lora.scaling);
+             options.precision, member.lora.scaling);
     column += r;
   }
 }
@@ -90,11 +91,11 @@ void forward_onto_adapters(const at::Tensor& h, const LinearGroup& group,
                            const ProjectOptions& options, at::Tensor& y) {
   const at::Tensor w = stacked_weight(group, options.precision, h.device(), options.weights);
   if (!has_adapter(group)) {
-    gemm_set(y, h, w.t());
+    gemm_set(y, h, w.t(), options.precision);
     return;
   }
   set_to_adapters(h, group, options, y);
-  gemm_add(y, h, w.t());
+  gemm_add(y, h, w.t(), options.precision);
 }
 
 // With biases, in fp32: nothing is rounded in between, so they may be added at the end.
@@ -139,7 +140,7 @@ void forward_extended(const at::Tensor& h, const LinearGroup& group, const Proje
       column += r;
     }
   }
-  gemm_set(y, x_ext, w_ext.t());
+  gemm_set(y, x_ext, w_ext.t(), options.precision);
 }
 
 at::Tensor forward(const at::Tensor& x, const InputStage& stage, const LinearGroup& group,
@@ -148,18 +149,14 @@ at::Tensor forward(const at::Tensor& x, const InputStage& stage, const LinearGro
   at::Tensor result = at::empty({x.size(0), group.out_features}, x.options());
   if (options.output == Output::kUnread) return result;
   const ComponentScope scope(Component::kWorkspace);
-  const at::Tensor h = stage_forward(stage, x, options.precision).h;
-  const bool rounded = h.scalar_type() != c10::kFloat;
-  const bool in_place = result.scalar_type() == h.scalar_type();
-  at::Tensor y = in_place ? result : at::empty(result.sizes(), h.options());
+  const at::Tensor h = stage_forward(stage, x).h;
   if (!has_bias(group)) {
-    forward_onto_adapters(h, group, options, y);
-  } else if (rounded) {
-    forward_extended(h, group, options, y);
+    forward_onto_adapters(h, group, options, result);
+  } else if (options.precision.compute == c10::kFloat) {
+    forward_biased_fp32(h, group, options, result);
   } else {
-    forward_biased_fp32(h, group, options, y);
+    forward_extended(h, group, options, result);
   }
-  if (!in_place && !result.is_meta()) result.copy_(y);
   if (options.residual.defined() && !result.is_meta()) result.add_(options.residual);
   return result;
 }
@@ -186,13 +183,13 @@ class ProjectNode final : public torch::autograd::Node {
     StagedInput staged;
     {
       const ComponentScope scope(Component::kWorkspace);
-      const at::Tensor dy = as_dtype(grads[0].contiguous(), options_.precision.gemm);
+      const at::Tensor dy = grads[0].contiguous();
       dh = at::empty({dy.size(0), group_.in_features}, dy.options());
-      staged = stage_forward(stage_, x, options_.precision);
+      staged = stage_forward(stage_, x);
       backward(dy, staged.h, dh);
     }
     staged.h.reset();
-    return {stage_backward(stage_, dh, x, staged.rstd, options_.precision),
+    return {stage_backward(stage_, dh, x, staged.rstd),
             has_residual_ ? std::move(grads[0]) : at::Tensor()};
   }
 
@@ -205,12 +202,14 @@ class ProjectNode final : public torch::autograd::Node {
   void backward(const at::Tensor& dy, const at::Tensor& h, at::Tensor& dh) const {
     const at::Tensor q = has_adapter(group_) ? adapter_gradients(dy, h) : at::Tensor();
     const bool masked = q.defined() && has_dropout(group_, options_);
-    if (q.defined() && !masked) gemm_set(dh, q, as_dtype(group_.stacked_a, dy.scalar_type()));
+    if (q.defined() && !masked) {
+      gemm_set(dh, q, as_dtype(group_.stacked_a, dy.scalar_type()), options_.precision);
+    }
     const at::Tensor w = stacked_weight(group_, options_.precision, dy.device(), options_.weights);
     if (q.defined() && !masked) {
-      gemm_add(dh, dy, w);
+      gemm_add(dh, dy, w, options_.precision);
     } else {
-      gemm_set(dh, dy, w);
+      gemm_set(dh, dy, w, options_.precision);
     }
     if (masked) add_masked(q, dh);
   }
@@ -225,20 +224,20 @@ class ProjectNode final : public torch::autograd::Node {
       const int64_t r = member.lora.a.size(0);
       const at::Tensor dy_m = dy.narrow(1, member.first_row, member.weight.out_features());
       at::Tensor q_m = q.narrow(1, column, r);
-      gemm_set(q_m, dy_m, as_dtype(member.lora.b, dy.scalar_type()), member.lora.scaling);
+      gemm_set(q_m, dy_m, as_dtype(member.lora.b, dy.scalar_type()), options_.precision,
+               member.lora.scaling);
       at::Tensor grad_b = member.lora.grad_b;
-      gemm_accumulate(grad_b, dy_m.t(), low.narrow(1, column, r), member.lora.scaling,
-                      options_.precision);
+      gemm_accumulate(grad_b, dy_m.t(), low.narrow(1, column, r), options_.precision,
+                      member.lora.scaling);
       if (has_dropout(group_, options_)) {
         at::Tensor grad_a = member.lora.grad_a;
-        gemm_accumulate(grad_a, q_m.t(), dropped(h, member, group_, options_), /*alpha=*/1.0,
-                        options_.precision);
+        gemm_accumulate(grad_a, q_m.t(), dropped(h, member, group_, options_), options_.precision);
       }
       column += r;
     }
     if (!has_dropout(group_, options_)) {
       at::Tensor grad_a = group_.stacked_grad_a;
-      gemm_accumulate(grad_a, q.t(), h, /*alpha=*/1.0, options_.precision);
+      gemm_accumulate(grad_a, q.t(), h, options_.precision);
     }
     return q;
   }
@@ -250,7 +249,8 @@ class ProjectNode final : public torch::autograd::Node {
       if (!member.lora.defined()) continue;
       const int64_t r = member.lora.a.size(0);
       at::Tensor dh_m = at::empty(dh.sizes(), dh.options());
-      gemm_set(dh_m, q.narrow(1, column, r), as_dtype(member.lora.a, dh.scalar_type()));
+      gemm_set(dh_m, q.narrow(1, column, r), as_dtype(member.lora.a, dh.scalar_type()),
+               options_.precision);
       kernels_of(dh).lora_dropout_accumulate(dh_m, mask_of(member, group_, options_), dh);
       column += r;
     }
@@ -274,13 +274,13 @@ at::Tensor stacked_weight(const LinearGroup& group, const Precision& precision, 
   }
   at::Tensor stacked;
   if (group.resident_weight.defined()) {
-    stacked = as_dtype(group.resident_weight, precision.gemm);
+    stacked = group.resident_weight;
   } else {
     stacked = at::empty({group.out_features, group.in_features},
-                        at::TensorOptions(device).dtype(precision.gemm));
+                        at::TensorOptions(device).dtype(precision.compute));
     for (const Linear& member : group.members) {
       at::Tensor rows = stacked.narrow(0, member.first_row, member.weight.out_features());
-      member.weight.write_to(rows, precision.compute);
+      member.weight.write_to(rows);
     }
   }
   if (cache != nullptr) cache->keep(group, stacked);

@@ -34,8 +34,8 @@ struct ProjectOptions {
 at::Tensor project(const at::Tensor& x, const InputStage& stage, const LinearGroup& group,
                    const ProjectOptions& options);
 
-// The stacked weight [out, in] of a group in the GEMM dtype: the resident one, the one in `cache`
-// (may be null), or written into a fresh buffer, which `cache` then keeps.
+// The stacked weight [out, in] of a group in the compute dtype: the resident one, the one in
+// `cache` (may be null), or written into a fresh buffer, which `cache` then keeps.
 at::Tensor stacked_weight(const LinearGroup& group, const Precision& precision, c10::Device device,
                           WeightCache* cache = nullptr);
 

@@ -122,7 +122,7 @@ void run_steps(const BenchSetup& setup, int64_t num_steps, BenchResult& result, 
   result.load_seconds = stopwatch.seconds();
   result.base = model.options().base;
   result.compute = model.precision().compute;
-  result.gemm = model.precision().gemm;
+  result.gemm = ops::dtype_multiplied_in(model.precision());
   result.num_parameters = model.adapter().parameters().numel();
   result.memory.load_peak = counter.usage().peak;
   fmt::print(log, "load      {} weights in {}\n", format_count(result.num_weights),
@@ -148,7 +148,9 @@ BenchResult bench(const BenchRequest& request, std::ostream& log) {
              format_counted(result.num_blocks, "block"), format_bytes(result.memory.planned_peak),
              format_bytes(machine.tensor_limit()));
   run_steps(setup, request.num_steps, result, log);
-  result.gemm_rate = fit::measure_gemm_rate(machine.device, result.gemm, machine.memory_left() / 2);
+  result.gemm_rate = fit::measure_gemm_rate(
+      machine.device, ops::precision_for(result.compute, machine.device.torch_device().type()),
+      machine.memory_left() / 2);
   return result;
 }
 

@@ -48,7 +48,7 @@ struct BenchResult {
   std::vector<double> seconds;  // of each timed step
   double loss = 0.0;            // of the last one
   fit::StepFlops flops;         // of a step
-  fit::GemmRate gemm_rate;      // of dtype `gemm`, after the steps
+  fit::GemmRate gemm_rate;      // in the same precision, after the steps
   BenchMemory memory;
 };
 

@@ -1,8 +1,8 @@
-// Moving rows of heads between tensors and attention's float tiles. Internal to
-// kernels/attention*.cpp.
+// Moving rows between tensors and float tiles. Internal to the CPU paths of kernels/attention.h and
+// kernels/gemm.h.
 //
-// Row r of a tile is head r % heads of token r / heads: the query heads that share a key-value head
-// lie next to each other, so one tile of keys serves them all.
+// Row r of attention's tiles is head r % heads of token r / heads: the query heads that share a
+// key-value head lie next to each other, so one tile of keys serves them all.
 #pragma once
 
 #include <cstdint>
@@ -47,24 +47,30 @@ void transpose_tile(const float* tile, int64_t tile_stride, int64_t rows, int64_
 template <typename T>
 void dot_rows(const HeadRows<const T>& a, const HeadRows<const T>& b, int64_t rows, float* dots);
 
+struct FreeFloats {
+  void operator()(float* data) const;
+};
+using Floats = std::unique_ptr<float[], FreeFloats>;
+
+inline constexpr int64_t kFloatAlignment = 16;  // of make_floats: a cache line
+
+// Not filled. Throws std::bad_alloc.
+Floats make_floats(int64_t count);
+
 // One thread's tiles, each on a cache line boundary.
 class TileBuffer {
  public:
-  explicit TileBuffer(int64_t num_floats);
+  explicit TileBuffer(int64_t num_floats) : data_(make_floats(num_floats)), next_(data_.get()) {}
 
   // The next `num_floats` of the buffer.
   float* take(int64_t num_floats);
 
-  static constexpr int64_t kAlignment = 16;  // floats
   static constexpr int64_t padded(int64_t num_floats) {
-    return (num_floats + kAlignment - 1) / kAlignment * kAlignment;
+    return (num_floats + kFloatAlignment - 1) / kFloatAlignment * kFloatAlignment;
   }
 
  private:
-  struct Free {
-    void operator()(float* data) const;
-  };
-  std::unique_ptr<float[], Free> data_;
+  Floats data_;
   float* next_;
 };
 

@@ -1,11 +1,11 @@
-// Row loops of attention_pack.h, vectorised per instruction set.
-#include "kernels/attention_pack.h"
+// Row loops of tile_pack.h, vectorised per instruction set.
+#include "kernels/tile_pack.h"
 
 #include <cstdlib>
 #include <new>
 
-#include "kernels/attention_tile.h"
 #include "kernels/simd.h"
+#include "kernels/tile_ops.h"
 
 namespace rung::kernels::cpu {
 
@@ -37,6 +37,37 @@ RUNG_SIMD_CLONES void store_row(const float* x, int64_t n, float factor, T* out)
 RUNG_SIMD_CLONES void add_row(const float* x, int64_t n, float factor, float* out) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) out[i] += x[i] * factor;
+}
+
+constexpr int64_t kSquare = 8;
+
+// 8 x 8 in registers: pairs of rows are interleaved by elements, by pairs and by quadruples.
+RUNG_INLINE void transpose_square(const float* from, int64_t from_stride, float* to,
+                                  int64_t to_stride) {
+  typedef float Row __attribute__((vector_size(kSquare * 4)));
+  Row r[kSquare];
+  Row s[kSquare];
+#pragma GCC unroll 8
+  for (int i = 0; i < kSquare; ++i) __builtin_memcpy(&r[i], from + i * from_stride, sizeof(Row));
+#pragma GCC unroll 4
+  for (int i = 0; i < kSquare; i += 2) {
+    s[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+    s[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < kSquare; i += 4) {
+    r[i] = __builtin_shufflevector(s[i], s[i + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+    r[i + 1] = __builtin_shufflevector(s[i], s[i + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+    r[i + 2] = __builtin_shufflevector(s[i + 1], s[i + 3], 0, 1, 8, 9, 4, 5, 12, 13);
+    r[i + 3] = __builtin_shufflevector(s[i + 1], s[i + 3], 2, 3, 10, 11, 6, 7, 14, 15);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < kSquare / 2; ++i) {
+    s[i] = __builtin_shufflevector(r[i], r[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    s[i + 4] = __builtin_shufflevector(r[i], r[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kSquare; ++i) __builtin_memcpy(to + i * to_stride, &s[i], sizeof(Row));
 }
 
 template <typename T>
@@ -79,7 +110,14 @@ RUNG_SIMD_CLONES void transpose_tile(const float* tile, int64_t tile_stride, int
   for (int64_t row = 0; row < rows; row += kStrip) {
     const float* from = tile + row * tile_stride;
     const int64_t count = rows - row < kStrip ? rows - row : kStrip;
-    for (int64_t column = 0; column < columns; ++column) {
+    int64_t column = 0;
+    for (; count == kStrip && column + kSquare <= columns; column += kSquare) {
+      float* to = out + column * out_stride + row;
+      transpose_square(from + column, tile_stride, to, out_stride);
+      transpose_square(from + kSquare * tile_stride + column, tile_stride, to + kSquare,
+                       out_stride);
+    }
+    for (; column < columns; ++column) {
       float* to = out + column * out_stride + row;
       if (count == kStrip) {
         for (int64_t i = 0; i < kStrip; ++i) to[i] = from[i * tile_stride + column];
@@ -96,11 +134,14 @@ void dot_rows(const HeadRows<const T>& a, const HeadRows<const T>& b, int64_t ro
   for (int64_t row = 0; row < rows; ++row) dots[row] = dot(a.row(row), b.row(row), a.head_dim);
 }
 
-TileBuffer::TileBuffer(int64_t num_floats)
-    : data_(static_cast<float*>(std::aligned_alloc(
-          kAlignment * sizeof(float), static_cast<size_t>(padded(num_floats)) * sizeof(float)))),
-      next_(data_.get()) {
-  if (data_ == nullptr) throw std::bad_alloc();
+void FreeFloats::operator()(float* data) const { std::free(data); }
+
+Floats make_floats(int64_t count) {
+  Floats floats(static_cast<float*>(
+      std::aligned_alloc(kFloatAlignment * sizeof(float),
+                         static_cast<size_t>(TileBuffer::padded(count)) * sizeof(float))));
+  if (floats == nullptr) throw std::bad_alloc();
+  return floats;
 }
 
 float* TileBuffer::take(int64_t num_floats) {
@@ -108,8 +149,6 @@ float* TileBuffer::take(int64_t num_floats) {
   next_ += padded(num_floats);
   return taken;
 }
-
-void TileBuffer::Free::operator()(float* data) const { std::free(data); }
 
 template void load_tile(const HeadRows<const float>&, int64_t, int64_t, float, float*, int64_t);
 template void load_tile(const HeadRows<const bf16>&, int64_t, int64_t, float, float*, int64_t);

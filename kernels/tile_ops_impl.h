@@ -1,4 +1,4 @@
-// The tile arithmetic of attention_tile.h for vectors of kLanes floats. Included by one source file
+// The tile arithmetic of tile_ops.h for vectors of kLanes floats. Included by one source file
 // per instruction set, after its target pragma; the instruction set is told apart by kLanes, so no
 // two files share an instantiation.
 //
@@ -6,8 +6,8 @@
 // needs 2 * kRows + 3 registers and 2 fused multiply-adds per broadcast of an element of a.
 #pragma once
 
-#include "kernels/attention_tile.h"
 #include "kernels/simd.h"
+#include "kernels/tile_ops.h"
 
 namespace rung::kernels::cpu {
 
@@ -15,7 +15,10 @@ template <int kLanes, int kRows>
 class TileArithmetic {
  public:
   static TileOps ops() {
-    return {.multiply = multiply, .softmax = softmax, .softmax_gradient = softmax_gradient};
+    return {.panel_columns = kPair > kTileColumns ? kPair : kTileColumns,
+            .multiply = multiply,
+            .softmax = softmax,
+            .softmax_gradient = softmax_gradient};
   }
 
  private:

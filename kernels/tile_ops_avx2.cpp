@@ -1,13 +1,13 @@
-// Attention's tile arithmetic with AVX2: 12 of 16 registers hold sums.
+// Tile arithmetic with AVX2: 12 of 16 registers hold sums.
 #include <cstdint>
 
-#include "kernels/attention_tile.h"
 #include "kernels/simd.h"
+#include "kernels/tile_ops.h"
 
 // From here on only: the inline functions of the headers above stay runnable everywhere.
 #pragma GCC target("avx2,fma")
 
-#include "kernels/attention_tile_impl.h"
+#include "kernels/tile_ops_impl.h"
 
 namespace rung::kernels::cpu {
 

@@ -1,8 +1,7 @@
-// The arithmetic of attention's CPU path on tiles: row-major float arrays small enough for the
-// second-level cache, single-threaded. Internal to kernels/attention*.cpp: attention.h is the
-// interface.
+// Arithmetic on tiles: row-major float arrays small enough for the second-level cache,
+// single-threaded. Internal to the CPU paths of kernels/attention.h and kernels/gemm.h.
 //
-// One source (attention_tile_impl.h) is compiled for vectors of 4, 8 and 16 floats. The columns of
+// One source (tile_ops_impl.h) is compiled for vectors of 4, 8 and 16 floats. The columns of
 // a tile are padded to a multiple of kTileColumns, so no loop over columns has a remainder.
 #pragma once
 
@@ -86,6 +85,8 @@ struct TileSoftmaxGradient {
 };
 
 struct TileOps {
+  // Columns of b that a product keeps in registers: where b is packed, its panels are as wide.
+  int64_t panel_columns;
   void (*multiply)(const TileProduct&);
   void (*softmax)(const TileSoftmax&);
   void (*softmax_gradient)(const TileSoftmaxGradient&);

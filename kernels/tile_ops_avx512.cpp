@@ -1,13 +1,13 @@
-// Attention's tile arithmetic with AVX-512: 24 of 32 registers hold sums.
+// Tile arithmetic with AVX-512: 24 of 32 registers hold sums.
 #include <cstdint>
 
-#include "kernels/attention_tile.h"
 #include "kernels/simd.h"
+#include "kernels/tile_ops.h"
 
 // From here on only: the inline functions of the headers above stay runnable everywhere.
 #pragma GCC target("avx512f,avx2,fma")
 
-#include "kernels/attention_tile_impl.h"
+#include "kernels/tile_ops_impl.h"
 
 namespace rung::kernels::cpu {
 

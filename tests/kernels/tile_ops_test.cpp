@@ -1,5 +1,5 @@
 // Every instruction set that this processor has is tested; attention itself uses the best one only.
-#include "kernels/attention_tile.h"
+#include "kernels/tile_ops.h"
 
 #include <cmath>
 #include <string>
@@ -70,7 +70,7 @@ void check_product(const TileOps& ops, TileLayout layout, TileStore store, int64
   EXPECT_TRUE(testing::close(c, expected, Tolerances<float>::kSum));
 }
 
-TEST(AttentionTile, ProductsMatchReference) {
+TEST(TileOpsTest, ProductsMatchReference) {
   for (const auto& [name, ops] : available_ops()) {
     SCOPED_TRACE(name);
     for (const auto layout : {TileLayout::kRows, TileLayout::kColumns}) {
@@ -88,7 +88,7 @@ TEST(AttentionTile, ProductsMatchReference) {
 // Rows 0 .. 4 of 16 columns see 0, 0, 1, 1, 2 of them: two heads a query.
 constexpr TileMask kMask = {.first_visible = 0, .first_row = 2, .rows_per_query = 2};
 
-TEST(AttentionTile, SoftmaxContinuesAnEarlierBlock) {
+TEST(TileOpsTest, SoftmaxContinuesAnEarlierBlock) {
   for (const auto& [name, ops] : available_ops()) {
     SCOPED_TRACE(name);
     auto scores = random_values<float>(5 * 16, 1);
@@ -127,7 +127,7 @@ TEST(AttentionTile, SoftmaxContinuesAnEarlierBlock) {
   }
 }
 
-TEST(AttentionTile, SoftmaxGradientIsZeroWhereMasked) {
+TEST(TileOpsTest, SoftmaxGradientIsZeroWhereMasked) {
   for (const auto& [name, ops] : available_ops()) {
     SCOPED_TRACE(name);
     auto scores = random_values<float>(5 * 16, 1);
@@ -153,7 +153,7 @@ TEST(AttentionTile, SoftmaxGradientIsZeroWhereMasked) {
   }
 }
 
-TEST(AttentionTile, StridesSpreadOverTheCache) {
+TEST(TileOpsTest, StridesSpreadOverTheCache) {
   for (int64_t columns = 1; columns <= 256; ++columns) {
     EXPECT_GE(tile_stride(columns), padded_columns(columns));
     EXPECT_EQ(tile_stride(columns) / 16 % 2, 1);

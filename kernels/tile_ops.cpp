@@ -1,7 +1,7 @@
-// Attention's tile arithmetic for any x86-64, and the choice of instruction set.
-#include "kernels/attention_tile.h"
+// Tile arithmetic for any x86-64, and the choice of instruction set.
+#include "kernels/tile_ops.h"
 
-#include "kernels/attention_tile_impl.h"
+#include "kernels/tile_ops_impl.h"
 
 namespace rung::kernels::cpu {
 

@@ -1,0 +1,54 @@
+// Matrix products of 16-bit operands on a CPU that has no instructions for them.
+//
+// Operands are widened to float, which is exact, tile by tile on their way into the caches;
+// products are summed in float, and a result is rounded once. That is what a 16-bit GEMM with fp32
+// accumulation computes, and no widened copy of a matrix exists. CUDA, and CPUs that multiply bf16
+// themselves, have their vendors' libraries for this.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/dtype.h"
+
+namespace rung::kernels::cpu {
+
+// c [m, n] from a [m, k] and b [k, n]; k is at least 1.
+struct GemmShape {
+  int64_t m = 0;
+  int64_t n = 0;
+  int64_t k = 0;
+};
+
+// Element (i, j) is data[i * row_stride + j * column_stride]; at least one of the strides is 1.
+template <typename T>
+struct GemmOperand {
+  const T* data = nullptr;
+  int64_t row_stride = 0;
+  int64_t column_stride = 1;
+};
+
+enum class GemmStore { kSet, kAdd };
+
+// Element (i, j) is data[i * row_stride + j]. kAdd adds the product to what is there, in float and
+// before it is rounded; kSet does not read it.
+template <typename Out>
+struct GemmResult {
+  Out* data = nullptr;
+  int64_t row_stride = 0;
+  GemmStore store = GemmStore::kSet;
+};
+
+// c = alpha a b, or c += alpha a b. The order of an element's sum follows from k and from whether
+// there are more than kGemmFewRows rows: neither threads nor the other rows change its bits.
+// T: bf16, fp16; Out: T or float. c overlaps neither operand.
+//
+// Works in at most 24 MiB and 170 KiB a thread, which are kept for the calling thread's next
+// product. Throws std::bad_alloc where they cannot be had.
+template <typename T, typename Out>
+void gemm(const GemmShape& shape, float alpha, const GemmOperand<T>& a, const GemmOperand<T>& b,
+          const GemmResult<Out>& c);
+
+// Up to so many rows (the decoding of a few sequences) b is read once and not packed.
+inline constexpr int64_t kGemmFewRows = 16;
+
+}  // namespace rung::kernels::cpu
