@@ -8,8 +8,8 @@
 
 #include "fit/step_memory.h"
 #include "memory/counting_allocator.h"
-#include "ops/device.h"
 #include "step/step.h"
+#include "tests/gpu/open_gpu.h"
 #include "tests/support/counting.h"
 #include "tests/support/tensors.h"
 #include "tests/support/tiny_transformer.h"
@@ -20,20 +20,9 @@ namespace {
 using model::BaseFormat;
 using model::Checkpoints;
 using model::Dequantisation;
+using rung::testing::gpu;
 using rung::testing::relative_error;
 using rung::testing::TinyFolder;
-
-memory::Device& gpu() {
-  static memory::Device& device = ops::open_device("cuda").device;
-  return device;
-}
-
-// Before anything asks ATen whether there is a GPU.
-class OpenGpu : public ::testing::Environment {
- public:
-  void SetUp() override { gpu(); }
-};
-::testing::Environment* const kOpenGpu = ::testing::AddGlobalTestEnvironment(new OpenGpu);
 
 // Sizes that tensor cores like, as those of real models are.
 nlohmann::json small(nlohmann::json config) {
