@@ -64,12 +64,14 @@ TEST_F(IdleGpu, TrainsInEveryWay) {
 // said, but for the rest of a page of either of its two pools.
 TEST_F(IdleGpu, AnEightBillionModelHoldsWhatIsPlanned) {
   constexpr int64_t kPages = int64_t{22} << 20;
-  const std::vector<Arguments> ways = {{},
-                                       {"gradient_checkpointing=true"},
-                                       {"gradient_checkpointing=16", "activation_offloading=true"},
-                                       {"memory_limit=9GiB"},
-                                       {"deterministic=true", "lora_dropout=0.1"},
-                                       {"adapter=lora"}};
+  const std::vector<Arguments> ways = {
+      {},
+      {"gradient_checkpointing=true"},
+      {"gradient_checkpointing=16", "activation_offloading=true"},
+      {"memory_limit=9GiB"},
+      {"sequence_len=16384", "micro_batch_size=1", "gradient_checkpointing=true", "tiled_mlp=true"},
+      {"deterministic=true", "lora_dropout=0.1"},
+      {"adapter=lora"}};
   for (const Arguments& way : ways) {
     const std::string name = way.empty() ? "" : way.front();
     Arguments settings = {"device=cuda", "compute_dtype=bf16"};
