@@ -7,6 +7,7 @@
 #include <numeric>
 #include <vector>
 
+#include "tests/support/backward_thread.h"
 #include "tests/support/counting.h"
 #include "tests/support/tensors.h"
 
@@ -74,6 +75,15 @@ TEST_P(Attention, ValueAndGradientEqualMaskedSoftmaxInEachDocument) {
   EXPECT_EQ(out.scalar_type(), GetParam());
   EXPECT_LE(relative_error(out, expected), tolerance());
   EXPECT_LE(relative_error(torch::autograd::grad({out}, {qkv}, {dout})[0], dqkv), tolerance());
+}
+
+TEST_P(Attention, GradientIsCountedByNameOnAnyThread) {
+  const AttentionDocuments batch = documents({33, 1, 70, 4});
+  const at::Tensor qkv = random_tensor({108, kWidth}, 1, GetParam()).requires_grad_();
+  const memory::ComponentScope scope(memory::Component::kActivations);  // of what is freed
+  const at::Tensor out = attention(qkv, kHeads, batch);
+  const at::Tensor dout = at::ones_like(out);
+  EXPECT_EQ(rung::testing::unnamed_gradient(out, qkv, dout), 0);
 }
 
 TEST_P(Attention, ADocumentIsUntouchedByItsNeighbours) {

@@ -1,5 +1,6 @@
 #include "ops/device.h"
 
+#include <ATen/Context.h>
 #include <gtest/gtest.h>
 
 #include "ops/kernel_set.h"
@@ -27,6 +28,16 @@ TEST(OpenDevice, AutoSaysWhyItIsTheCpu) {
 TEST(OpenDevice, RefusesCudaWithoutThePlugin) {
   expect_error(ExitCode::kConfig, "this is a CPU build", [] { open_device("cuda"); });
   expect_error(ExitCode::kConfig, "set device: cpu", [] { open_device("cuda:1"); });
+}
+
+// ATen's default lets cuBLAS round parts of a sum to 16 bits.
+TEST(OpenDevice, CudaAddsUpProductsInFp32) {
+  const at::Context& context = at::globalContext();
+  EXPECT_THROW(open_device("cuda"), Error);
+  for (const at::CuBLASReductionOption option :
+       {context.allowBF16ReductionCuBLAS(), context.allowFP16ReductionCuBLAS()}) {
+    EXPECT_EQ(option, at::CuBLASReductionOption::DisallowReducedPrecisionAllowSplitK);
+  }
 }
 
 TEST(OpenDevice, RefusesADeviceThatItDoesNotKnow) {

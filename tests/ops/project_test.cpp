@@ -8,6 +8,7 @@
 
 #include "ops/upload.h"
 #include "tests/ops/random_group.h"
+#include "tests/support/backward_thread.h"
 #include "tests/support/counting.h"
 
 namespace rung::ops {
@@ -129,6 +130,12 @@ TEST_P(Project, UnreadOutputHasTheSameGradients) {
   EXPECT_TRUE(unread.residual.equal(read.residual));
   EXPECT_TRUE(s.group.stacked_grad_a.equal(grad_a));
   EXPECT_TRUE(s.group.members[0].lora.grad_b.equal(grad_b));
+}
+
+TEST_P(Project, GradientIsCountedByNameOnAnyThread) {
+  Inputs s(GetParam());
+  const at::Tensor y = project(s.x, s.stage, s.group, s.options);
+  EXPECT_EQ(rung::testing::unnamed_gradient(y, s.x, s.dy), 0);
 }
 
 TEST_P(Project, MetaTakesWhatTheCpuTakes) {

@@ -94,8 +94,8 @@ class CudaDevice final : public memory::Device {
     // counts on them (fit/device_peak.h).
     c10::CachingAllocator::setAllocatorSettings("expandable_segments:True");
     at::globalContext().lazyInitDevice(c10::kCUDA);
-    attach_tracker();
     warm_up();
+    attach_tracker();  // behind the workspaces, which are no tensors: overhead() has them
     memory::register_transfers(c10::kCUDA, &open_transfers());
     const std::optional<int64_t> after = nvml.memory_used(bus);
     workspaces_ = reserved();

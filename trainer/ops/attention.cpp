@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "memory/counter.h"
 #include "ops/attention_kernels.h"
 #include "ops/graph.h"
 #include "ops/rows.h"
@@ -56,6 +57,7 @@ class AttentionNode final : public torch::autograd::Node {
   // dout [tokens, num_heads * head_dim] -> dqkv, laid out as qkv.
   variable_list apply(variable_list&& grads) override {
     const c10::NoGradGuard no_grad;
+    const memory::ComponentScope scope(memory::Component::kActivations);  // graph.h says why
     const at::Tensor qkv = qkv_.unpack();
     qkv_.reset_data();
     const at::Tensor dout = grads[0].contiguous();

@@ -1,5 +1,6 @@
 #include "ops/device.h"
 
+#include <ATen/Context.h>
 #include <dlfcn.h>
 
 #include <charconv>
@@ -54,7 +55,16 @@ Function symbol(void* plugin, const char* name) {
 
 std::string name_of(int index) { return "cuda:" + std::to_string(index); }
 
+// A product's parts are added up in fp32 and rounded once (ops/gemm.h). By ATen's default cuBLAS
+// may round each part of a long sum to the result's 16 bits first, and an adapter's products are
+// long and narrow, which is where it cuts sums into parts.
+void keep_sums_in_fp32() {
+  at::globalContext().setAllowBF16ReductionCuBLAS(false);
+  at::globalContext().setAllowFP16ReductionCuBLAS(false);
+}
+
 memory::Device& open_cuda(int index) {
+  keep_sums_in_fp32();
   void* plugin = load_plugin(name_of(index));
   memory::Device* device = symbol<memory::Device* (*)(int)>(plugin, "rung_cuda_open")(index);
   register_kernels(c10::kCUDA, symbol<const KernelSet* (*)()>(plugin, "rung_cuda_kernel_set")());

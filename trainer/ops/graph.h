@@ -2,6 +2,9 @@
 //
 // Nodes are written as torch::autograd::Node and not as Function<T>, because a Node can drop what
 // it saved line by line while its backward runs; the peak of a step depends on it.
+//
+// A node that allocates in its backward says itself what for: on CUDA a thread of autograd's own
+// runs it, which does not see the caller's memory::ComponentScope.
 #pragma once
 
 #include <torch/csrc/autograd/function.h>

@@ -177,6 +177,7 @@ class ProjectNode final : public torch::autograd::Node {
   // gradients.
   variable_list apply(variable_list&& grads) override {
     const c10::NoGradGuard no_grad;
+    const ComponentScope activations(Component::kActivations);  // graph.h says why
     at::Tensor x = x_.unpack();
     x_.reset_data();
     at::Tensor dh;

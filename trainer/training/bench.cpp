@@ -132,8 +132,14 @@ void run_steps(const BenchSetup& setup, int64_t num_steps, BenchResult& result, 
   StepTimer(setup, model, log).run(num_steps, result);
   const int64_t peak = counter.usage().peak;
   result.memory.tensor_peak = peak;
-  result.memory.held_peak = device.torch_device().is_cpu() ? peak : device.reserved();
-  result.memory.process = result.memory.held_peak + device.other();
+  if (device.torch_device().is_cpu()) {
+    result.memory.held_peak = peak;
+    result.memory.process = peak + device.other();
+  } else {
+    // Without cuBLAS's workspaces, which are in the allocator from the start: no plan has them.
+    result.memory.process = device.reserved() + device.other();
+    result.memory.held_peak = result.memory.process - device.overhead();
+  }
 }
 
 }  // namespace
