@@ -12,10 +12,12 @@
 namespace rung::training {
 namespace {
 
-// What else the plan does to fit, or was told to, a line; empty where that is nothing.
+// What else the plan was told to do, a line; empty where that is nothing.
 std::string more_settings(const RunPlan& plan) {
   std::vector<std::string> parts;
-  const std::string rungs = fit::describe_others(plan.settings, plan.bounds);
+  fit::StepSettings told = plan.wanted;
+  told.memory.num_recomputed = plan.settings.memory.num_recomputed;
+  const std::string rungs = fit::describe_others(told, plan.bounds);
   if (!rungs.empty()) parts.push_back(rungs);
   if (plan.model.num_streamed > 0) {
     parts.push_back(
@@ -57,6 +59,10 @@ std::string summary_text(const RunSummary& summary) {
                  format_bytes(machine.tensor_limit()));
   const std::string more = more_settings(plan);
   if (!more.empty()) fmt::format_to(out, "          {}\n", more);
+  const std::string changes = fit::describe_changes(plan.wanted, plan.settings, plan.bounds);
+  if (!changes.empty()) {
+    fmt::format_to(out, "fit       {}; otherwise {}\n", changes, format_bytes(plan.wanted_peak));
+  }
   if (const auto note = plan.evaluation.note()) fmt::format_to(out, "          {}\n", *note);
   return text;
 }
