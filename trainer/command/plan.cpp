@@ -207,6 +207,7 @@ int run_plan(int argc, char** argv) {
                 .host_limit = place.host_limit,
                 .rates = times.rates},
        .device = place.name,
+       .data = sizes.report,
        .gpus = parsed->count("all-gpus") > 0 ? gpus : std::vector<fit::Gpu>(),
        .times = times.source});
   print(parsed->count("json") > 0 ? training::plan_json(report).dump() + "\n"

@@ -31,7 +31,6 @@ std::string more_settings(const RunPlan& plan) {
 
 std::string summary_text(const RunSummary& summary) {
   const RunConfig& config = summary.config;
-  const data::DatasetReport& data = summary.data;
   const RunPlan& plan = summary.plan;
   std::string text;
   const auto out = std::back_inserter(text);
@@ -46,13 +45,7 @@ std::string summary_text(const RunSummary& summary) {
   fmt::format_to(out, "adapter   LoRA r {} on {}, {}\n", config.lora_r,
                  format_counted(summary.num_adapted, "linear"),
                  format_counted(summary.num_parameters, "parameter"));
-  fmt::format_to(out, "data      {}, {}, {} of them learnt\n", format_counted(data.kept, "example"),
-                 format_counted(data.tokens, "token"), format_count(data.supervised_tokens));
-  if (data.too_long + data.truncated + data.without_labels > 0) {
-    fmt::format_to(out,
-                   "          {} too long and dropped, {} truncated, {} with nothing to learn\n",
-                   data.too_long, data.truncated, data.without_labels);
-  }
+  text += data::data_lines(summary.data);
   fmt::format_to(out, "plan      {}, {} of {} recomputed, peak {} of {}\n",
                  format_counted(plan.total_steps, "step"), plan.settings.memory.num_recomputed,
                  format_counted(summary.num_blocks, "block"), format_bytes(plan.planned_peak()),
