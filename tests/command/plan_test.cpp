@@ -162,6 +162,13 @@ TEST(PlanProgram, SaysWhatOfTheDataIsLeftOut) {
   EXPECT_EQ(data.at("longest"), 5);
 }
 
+TEST(PlanProgram, SaysHowToPlanForAGpuThatIsNotThere) {
+  if (std::filesystem::exists("/dev/nvidiactl")) GTEST_SKIP() << "this machine has a driver";
+  const ProgramFolder dir;
+  expect_failure(plan(dir, {"--set", "device=cuda"}), 3,
+                 "device: auto; --gpu NAME or --all-gpus plans for a GPU that is not here");
+}
+
 // Attention of products in place of FlashAttention: fp32 has a plan on a GPU as well.
 TEST(PlanProgram, PlansFp32ForAGpu) {
   const ProgramFolder dir;
