@@ -52,6 +52,17 @@ TEST(ConfigErrors, AreAllShownAtOnce) {
   }
 }
 
+TEST(ConfigErrors, NameAnOutputDirThatCannotBe) {
+  const ProgramFolder dir;
+  dir.write("file", "");
+  fs::create_symlink("/absent/folder", dir / "link");
+  for (const char* output_dir : {"file", "file/out", "link", "/proc/out"}) {
+    expect_failure(
+        run_program(dir, {"train", "run.yaml", "--set", std::string("output_dir=") + output_dir}),
+        3, "output_dir cannot be used: the folder cannot be created: got ");
+  }
+}
+
 TEST(ConfigErrors, SayWhatCudaLacks) {
   if (fs::exists("/dev/nvidiactl")) GTEST_SKIP() << "this machine has a driver";
   const ProgramFolder dir;
