@@ -269,11 +269,17 @@ TEST(Override, TheEmptyTextCanBeSaid) {
       "");
 }
 
+// Nothing of the configuration is wrong then.
+TEST(Override, WithoutAKeyOrAValueIsBadUsage) {
+  testing::expect_error(ExitCode::kUsage, "expected key=value (--set lora_r)",
+                        [] { load_with("", {"lora_r"}); });
+  testing::expect_error(ExitCode::kUsage, "expected key=value (--set =1)",
+                        [] { load_with("", {"=1"}); });
+}
+
 TEST(Override, ErrorsQuoteIt) {
   expect_override_refused("lora_r=0", "lora_r: got 0, expected integer, 1..1024 (--set lora_r=0)");
   expect_override_refused("lora_rr=1", "unknown key lora_rr; did you mean lora_r? (--set");
-  expect_override_refused("lora_r", "expected key=value (--set lora_r)");
-  expect_override_refused("=1", "expected key=value");
   expect_override_refused("datasets.7.path=x", "there is no place datasets.7.path");
   expect_override_refused("lora_r.x=1", "lora_r: got a mapping");
   expect_override_refused("datasets.0.typ=alpaca", "unknown key typ; did you mean type?");

@@ -46,11 +46,68 @@ TEST(Progress, PlainOutputIsALineALoggingStep) {
 
 TEST(Progress, PlainOutputIsNeverSilentForLong) {
   std::ostringstream out;
-  Progress progress(out, {.total_steps = 100, .logging_steps = 50, .line_seconds = 60});
+  double seconds = 59;
+  Progress progress(out,
+                    {.total_steps = 100, .logging_steps = 50, .line_seconds = 60, .clock = [&] {
+                       return seconds;
+                     }});
   progress.update(state_at(1, 59));
   EXPECT_EQ(out.str(), "");
+  seconds = 61;
   progress.update(state_at(2, 61));
   EXPECT_NE(out.str().find("step 2/100"), std::string::npos);
+  out.str("");
+  seconds = 120;
+  progress.evaluating({.done = 12, .total = 40});
+  EXPECT_EQ(out.str(), "");
+  seconds = 121;
+  progress.evaluating({.done = 13, .total = 40});
+  EXPECT_EQ(out.str().rfind("step 2/100  evaluating 13/40  epoch 0.50", 0), 0U) << out.str();
+}
+
+TEST(ProgressText, TimeLeftHasWhatIsExpectedBesideTheSteps) {
+  ProgressState state = state_at(10, 20);
+  state.seconds_beside = 7;
+  const std::string text = progress_text(state, {.total_steps = 20});
+  EXPECT_NE(text.find("ETA 27.0 s"), std::string::npos) << text;
+}
+
+// What is on a terminal of 60 columns after so many examples of an evaluation, 3 s of which are
+// still expected.
+struct Evaluating {
+  std::string shown() {
+    std::string line = out.str();
+    line = line.substr(line.rfind('\r') + 1);
+    return line.substr(0, line.find_last_not_of(' ') + 1);
+  }
+
+  double seconds = 0;
+  std::ostringstream out;
+  Progress progress{
+      out, {.total_steps = 4, .in_place = true, .width = 60, .clock = [this] { return seconds; }}};
+};
+
+TEST(Progress, ATerminalShowsHowFarAnEvaluationIs) {
+  Evaluating run;
+  run.progress.update(state_at(1, 1));
+  run.seconds = 1;
+  run.progress.evaluating({.done = 12, .total = 40, .seconds_beside = 3});
+  EXPECT_EQ(run.shown(), "step 1/4  evaluating 12/40  loss 1.2346  ETA 6.00 s");
+  run.seconds = 1.05;  // too soon to be seen
+  run.progress.evaluating({.done = 13, .total = 40, .seconds_beside = 3});
+  EXPECT_EQ(run.shown(), "step 1/4  evaluating 12/40  loss 1.2346  ETA 6.00 s");
+  run.progress.message("validation loss 1");
+  EXPECT_EQ(run.shown(), "step 1/4  loss 1.2346  8,123 tok/s  ETA 6.00 s");
+}
+
+// As a resumed run may.
+TEST(Progress, AnEvaluationMayComeBeforeTheFirstStep) {
+  Evaluating run;
+  run.seconds = 1;
+  run.progress.evaluating({.done = 12, .total = 40});
+  EXPECT_EQ(run.shown(), "evaluating 12/40");
+  run.progress.message("done");
+  EXPECT_EQ(run.out.str(), "\revaluating 12/40\r                \rdone\n");
 }
 
 TEST(Progress, TerminalLineIsRedrawnInPlace) {

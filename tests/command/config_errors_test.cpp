@@ -52,6 +52,17 @@ TEST(ConfigErrors, AreAllShownAtOnce) {
   }
 }
 
+TEST(ConfigErrors, NameAnOutputDirThatCannotBe) {
+  const ProgramFolder dir;
+  dir.write("file", "");
+  fs::create_symlink("/absent/folder", dir / "link");
+  for (const char* output_dir : {"file", "file/out", "link", "/proc/out"}) {
+    expect_failure(
+        run_program(dir, {"train", "run.yaml", "--set", std::string("output_dir=") + output_dir}),
+        3, "output_dir cannot be used: the folder cannot be created: got ");
+  }
+}
+
 TEST(ConfigErrors, SayWhatCudaLacks) {
   if (fs::exists("/dev/nvidiactl")) GTEST_SKIP() << "this machine has a driver";
   const ProgramFolder dir;
@@ -81,8 +92,12 @@ TEST(ConfigErrors, RefuseWhatIsNoConfiguration) {
 
 TEST(ConfigErrors, RefuseAWrongOverride) {
   const ProgramFolder dir;
-  for (const char* override : {"lora_r", "lora_r=zero", "no_such_key=1", "=1"}) {
+  for (const char* override : {"lora_r=zero", "no_such_key=1"}) {
     expect_failure(run_program(dir, {"train", "run.yaml", "--set", override}), 3, "");
+  }
+  for (const char* override : {"lora_r", "=1"}) {
+    expect_failure(run_program(dir, {"train", "run.yaml", "--set", override}), 2,
+                   "an override has no value: expected key=value");
   }
   expect_failure(run_program(dir, {"train", "run.yaml", "--set", "lora_r="}), 3,
                  "lora_r is set to nothing");

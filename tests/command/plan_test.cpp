@@ -137,6 +137,38 @@ TEST(PlanProgram, PlansForAGpuThatIsNotThere) {
   expect_failure(plan(dir, {"--gpu", "voodoo2"}), 2, "one of rtx-3090");
 }
 
+// Whether the data are counted now or were before.
+TEST(PlanProgram, SaysWhatOfTheDataIsLeftOut) {
+  const ProgramFolder dir;
+  dir.write("ids.jsonl",
+            "{\"input_ids\":[1,2,3,4,5]}\n{\"input_ids\":[1,2]}\n"
+            "{\"input_ids\":[3,4],\"labels\":[-100,-100]}\n");
+  const std::vector<std::string> ids = {"--set", "datasets=[{path: ids.jsonl, type: tokenized}]",
+                                        "--set", "sequence_len=4"};
+  for (const char* call : {"first", "second"}) {
+    const ProgramResult text = plan(dir, ids);
+    EXPECT_NE(
+        text.out.find("data      1 example, 2 tokens, 1 of them learnt\n"
+                      "          1 too long and dropped, 0 truncated, 1 with nothing to learn\n"),
+        std::string::npos)
+        << call << text.out << text.err;
+  }
+  std::vector<std::string> truncated = ids;
+  truncated.insert(truncated.end(), {"--set", "excess_length_strategy=truncate"});
+  const Json data = plan_json(dir, truncated).at("data");
+  EXPECT_EQ(data.at("read"), 3);
+  EXPECT_EQ(data.at("kept"), 2);
+  EXPECT_EQ(data.at("truncated"), 1);
+  EXPECT_EQ(data.at("longest"), 5);
+}
+
+TEST(PlanProgram, SaysHowToPlanForAGpuThatIsNotThere) {
+  if (std::filesystem::exists("/dev/nvidiactl")) GTEST_SKIP() << "this machine has a driver";
+  const ProgramFolder dir;
+  expect_failure(plan(dir, {"--set", "device=cuda"}), 3,
+                 "device: auto; --gpu NAME or --all-gpus plans for a GPU that is not here");
+}
+
 // Attention of products in place of FlashAttention: fp32 has a plan on a GPU as well.
 TEST(PlanProgram, PlansFp32ForAGpu) {
   const ProgramFolder dir;

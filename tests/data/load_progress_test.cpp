@@ -17,9 +17,10 @@ using rung::testing::TempDir;
 
 // A clock that the test sets.
 struct Loading {
-  explicit Loading(LoadProgressOptions options) : progress(out, with_clock(std::move(options))) {}
+  explicit Loading(int64_t total_bytes, WaitingLineOptions options = {})
+      : progress(out, total_bytes, with_clock(std::move(options))) {}
 
-  LoadProgressOptions with_clock(LoadProgressOptions options) {
+  WaitingLineOptions with_clock(WaitingLineOptions options) {
     options.clock = [this] { return seconds; };
     return options;
   }
@@ -30,7 +31,7 @@ struct Loading {
 };
 
 TEST(LoadProgress, IsSilentWhereItTakesAMoment) {
-  Loading loading({.total_bytes = 100});
+  Loading loading(100);
   loading.seconds = 0.9;
   loading.progress.add(10, 50);
   loading.seconds = 2;
@@ -39,7 +40,7 @@ TEST(LoadProgress, IsSilentWhereItTakesAMoment) {
 }
 
 TEST(LoadProgress, SaysHowFarItIsAndHowLongItTook) {
-  Loading loading({.total_bytes = 1000});
+  Loading loading(1000);
   loading.seconds = 3;
   loading.progress.add(1024, 250);
   loading.seconds = 12.5;
@@ -51,7 +52,7 @@ TEST(LoadProgress, SaysHowFarItIsAndHowLongItTook) {
 }
 
 TEST(LoadProgress, APlainLineComesEachTenSeconds) {
-  Loading loading({.total_bytes = 1000});
+  Loading loading(1000);
   for (loading.seconds = 0; loading.seconds < 30; loading.seconds += 0.5) {
     loading.progress.add(1, 10);
   }
@@ -60,21 +61,21 @@ TEST(LoadProgress, APlainLineComesEachTenSeconds) {
 }
 
 TEST(LoadProgress, SaysNoShareWhereTheSizeIsNotKnown) {
-  Loading loading({});
+  Loading loading(0);
   loading.seconds = 2;
   loading.progress.add(1, 10);
   EXPECT_EQ(loading.out.str(), "data      1 row tokenised\n");
 }
 
 TEST(LoadProgress, NeverPassesTheWhole) {
-  Loading loading({.total_bytes = 10});
+  Loading loading(10);
   loading.seconds = 2;
   loading.progress.add(1, 11);
   EXPECT_EQ(loading.out.str(), "data      1 row tokenised, 100 %, 0.00 s left\n");
 }
 
 TEST(LoadProgress, RedrawsTheLineOfATerminal) {
-  Loading loading({.total_bytes = 100, .in_place = true, .width = 30});
+  Loading loading(100, {.in_place = true, .width = 30});
   loading.seconds = 1;
   loading.progress.add(1, 10);
   loading.seconds = 1.05;
@@ -91,7 +92,7 @@ TEST(LoadProgress, RedrawsTheLineOfATerminal) {
 TEST(LoadProgress, EndsTheLineWhereLoadingFails) {
   std::ostringstream out;
   {
-    LoadProgress progress(out, {.in_place = true, .quiet_seconds = 0});
+    LoadProgress progress(out, 0, {.in_place = true, .quiet_seconds = 0});
     progress.add(1, 1);
   }
   EXPECT_EQ(out.str().back(), '\n');
@@ -107,7 +108,7 @@ TEST(LoadProgress, CountsEveryRecordAndByte) {
       {.path = dir.write("b.json", "[{\"text\":\"c\"}]"), .type = DatasetType::kCompletion}};
   EXPECT_EQ(bytes_of(run.datasets), 26);
   EXPECT_EQ(bytes_of({{.path = dir / "absent.jsonl"}}), 0);
-  Loading loading({.total_bytes = bytes_of(run.datasets) + bytes_of(run.test_datasets)});
+  Loading loading(bytes_of(run.datasets) + bytes_of(run.test_datasets));
   loading.seconds = 1;
   load_run_data({.run = run, .tokenizer = tokenizer, .vocab_size = rung::testing::kByteVocab},
                 &loading.progress);

@@ -108,5 +108,26 @@ TEST(Ladder, IsToldInWords) {
             "tokens");
 }
 
+TEST(Ladder, TellsWhatASettingChanges) {
+  StepSettings to = start();
+  EXPECT_EQ(describe_changes(start(), to, kBounds), "");
+  to.split = 2;
+  EXPECT_EQ(describe_changes(start(), to, kBounds), "micro-batches in 2 parts");
+  to.memory.num_recomputed = 3;
+  to.memory.head_chunk_bytes = kLeastHeadChunk;
+  EXPECT_EQ(describe_changes(start(), to, kBounds),
+            "3 of 8 blocks recomputed instead of 0, micro-batches in 2 parts, logits in chunks of "
+            "4 MiB");
+}
+
+TEST(Ladder, CallsNothingAChangeThatWasAskedFor) {
+  StepSettings from = start();
+  from.memory.checkpoints = Checkpoints::kOnHost;
+  from.memory.mlp_tile = 512;
+  StepSettings to = from;
+  to.memory.num_recomputed = 8;
+  EXPECT_EQ(describe_changes(from, to, kBounds), "8 of 8 blocks recomputed instead of 0");
+}
+
 }  // namespace
 }  // namespace rung::fit

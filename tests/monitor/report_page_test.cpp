@@ -9,6 +9,7 @@
 
 #include "monitor/html.h"
 #include "monitor/report_figures.h"
+#include "monitor/verdict.h"
 
 namespace rung::monitor {
 namespace {
@@ -113,6 +114,34 @@ TEST(ReportPage, ComparesPlannedAndMeasured) {
   EXPECT_TRUE(contains(html, "93.8 % of the 4.0 GiB planned"));  // 3.75 GiB in step 6
   EXPECT_TRUE(contains(html, "<td class=\"number\">50.0 %</td>"));
   EXPECT_TRUE(contains(html, "Highest peak of a step: <strong>3.8 GiB</strong> in step 6"));
+}
+
+TEST(ReportPage, OpensWithTheVerdictOfTheMonitor) {
+  RunHistory history = make_history(60);
+  const std::string healthy = report_html(history, "run");
+  EXPECT_TRUE(contains(healthy, "<span class=\"badge none\">healthy</span> 60 steps"));
+  history.out_of_memory.push_back({30, "step 31", "full", "a", "b"});
+  const Verdict verdict = verdict_of(history);
+  const std::string html = report_html(history, "run");
+  for (const Finding& finding : verdict.findings) {
+    EXPECT_TRUE(contains(
+        html, std::string(name_of(finding.kind)) + "</span> " + escape_html(finding.evidence)));
+    EXPECT_TRUE(contains(html, "What to do: " + escape_html(finding.advice)));
+  }
+  EXPECT_LT(html.find("badge suffered"), html.find("class=\"tiles\"")) << "at the top";
+}
+
+TEST(ReportPage, HasNoVerdictWithoutAStep) {
+  EXPECT_FALSE(contains(report_html({}, "run"), "class=\"card verdict\""));
+}
+
+TEST(ReportPage, TheLegendOfMemoryNamesTheParts) {
+  const RunHistory history = make_history(10);
+  const std::string html = report_html(history, "run");
+  for (const ComponentMemory& part : figures_of(history).components) {
+    EXPECT_TRUE(contains(
+        html, "<li><span class=\"key area " + part.css_class + "\"></span>" + part.name + "</li>"));
+  }
 }
 
 // Another process may have planned less than what the first one took.

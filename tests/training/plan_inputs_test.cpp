@@ -141,7 +141,8 @@ class LoadSizes : public ::testing::Test {
   data::RunSizes expected() const {
     const data::RunData data = load_data(run_.config, open_base_model(run_.config));
     return {.train = data::sizes_of(data.train.examples),
-            .validation = data::sizes_of(data.validation.examples)};
+            .validation = data::sizes_of(data.validation.examples),
+            .report = data.train.report};
   }
   fs::path entry() const { return cache_.folder() / sizes_key(run_.config); }
 
@@ -159,7 +160,10 @@ TEST_F(LoadSizes, AreThoseOfTheExamples) {
 }
 
 TEST_F(LoadSizes, ComeFromTheCacheWhereTheyAreInIt) {
-  const data::RunSizes stored = {.train = {{.num_tokens = 7, .num_supervised = 3}}};
+  const data::RunSizes stored = {
+      .train = {{.num_tokens = 7, .num_supervised = 3}},
+      .validation = {},
+      .report = {.read = 3, .kept = 1, .too_long = 2, .tokens = 7, .supervised_tokens = 3}};
   cache_.write(sizes_key(run_.config), data::write_sizes(stored));
   EXPECT_EQ(load(), stored);
 }

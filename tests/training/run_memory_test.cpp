@@ -5,6 +5,7 @@
 
 #include <csignal>
 
+#include "base/units.h"
 #include "tests/support/expect_error.h"
 #include "tests/training/tiny_run.h"
 #include "training/run.h"
@@ -51,6 +52,22 @@ TEST(Train, RecomputesBlocksUntilItFits) {
   EXPECT_TRUE(log.contains("2 of 2 blocks recomputed")) << log.text();
   EXPECT_EQ(rung::testing::file_bytes(run.config.output_dir / "adapter_model.safetensors"),
             adapter);
+}
+
+TEST(Train, SaysWhatItChangedToFitAndWhatItWouldHaveTaken) {
+  TinyRun run;
+  run.config.sequence_len = 128;
+  WatchedLog whole;
+  run.train(whole);
+  EXPECT_FALSE(whole.contains("fit       ")) << whole.text();
+  const int64_t wanted = planned_peak(run);
+  run.config.memory_limit = wanted - 1;
+  run.config.fit = "off";  // nothing but blocks is changed
+  WatchedLog log;
+  run.train(log, {.mode = ResumeChoice::Mode::kNever});
+  EXPECT_TRUE(log.contains("fit       1 of 2 blocks recomputed instead of 0; otherwise " +
+                           format_bytes(wanted) + "\n"))
+      << log.text();
 }
 
 TEST(Train, RefusesAChoiceOfRecomputedBlocksThatCannotFit) {

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/error.h"
+
 namespace rung {
 namespace {
 
@@ -68,9 +70,8 @@ void apply_override(ConfigNode& root, const std::string& override, SpellingRepor
   const std::string where = "--set " + override;
   const size_t equals = override.find('=');
   if (equals == std::string::npos || equals == 0) {
-    report.errors.add(
-        {.what = "an override has no value", .expected = "key=value", .where = where});
-    return;
+    throw Error(ExitCode::kUsage,
+                {.what = "an override has no value", .expected = "key=value", .where = where});
   }
   const std::string key = override.substr(0, equals);
   const std::string value = override.substr(equals + 1);

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <limits>
 #include <ostream>
+#include <utility>
 #include <vector>
 
 namespace rung {
@@ -16,12 +17,14 @@ namespace {
 constexpr int kDefaultWidth = 80;
 constexpr int kDefaultHeight = 24;
 constexpr int kBarCells = 20;
+constexpr double kRedrawSeconds = 0.1;  // between two states of an evaluation
 
 double seconds_left(const ProgressState& state, const ProgressOptions& options) {
   const int64_t done = state.step - options.first_step;  // in this process: only these were timed
   if (done <= 0) return std::numeric_limits<double>::quiet_NaN();
   const double step_seconds = state.elapsed_seconds / static_cast<double>(done);
-  return step_seconds * static_cast<double>(options.total_steps - state.step);
+  return step_seconds * static_cast<double>(options.total_steps - state.step) +
+         state.seconds_beside;
 }
 
 std::string bar_text(const ProgressState& state, const ProgressOptions& options) {
@@ -58,15 +61,19 @@ std::string joined(const std::vector<Part>& parts) {
   return line;
 }
 
-// The bar and the parts that fit into `columns`, each whole.
-std::string fitted_line(const ProgressState& state, const ProgressOptions& options,
-                        size_t columns) {
-  std::vector<Part> parts = progress_parts(state, options);
-  parts.insert(parts.begin(), {bar_text(state, options), 3});
+// The parts that fit into `columns`, each whole.
+std::string fitted_line(std::vector<Part> parts, size_t columns) {
   while (!parts.empty() && joined(parts).size() > columns) {
     parts.erase(std::ranges::min_element(parts, {}, &Part::importance));
   }
   return joined(parts);
+}
+
+// What else is going on comes behind the step.
+std::vector<Part> with_activity(std::vector<Part> parts, const std::string& activity) {
+  if (activity.empty()) return parts;
+  parts.insert(parts.empty() ? parts.end() : parts.begin() + 1, {activity, 8});
+  return parts;
 }
 
 }  // namespace
@@ -105,24 +112,49 @@ std::string progress_text(const ProgressState& state, const ProgressOptions& opt
 }
 
 void Progress::update(const ProgressState& state) {
-  if (options_.in_place) {
-    const int width = options_.width > 0 ? options_.width : terminal_width(STDERR_FILENO);
-    bar_.draw(fitted_line(state, options_, static_cast<size_t>(std::max(width - 1, 0))));
-    return;
-  }
+  state_ = state;
+  if (options_.in_place) return draw("");
   const bool is_due = state.step % options_.logging_steps == 0 ||
-                      state.step == options_.total_steps ||
-                      state.elapsed_seconds - last_line_seconds_ >= options_.line_seconds;
-  if (!is_due) return;
-  out_ << progress_text(state, options_) << '\n' << std::flush;
-  last_line_seconds_ = state.elapsed_seconds;
+                      state.step == options_.total_steps || was_silent_for_long();
+  if (is_due) write_line(progress_text(state, options_));
+}
+
+void Progress::evaluating(const EvaluationState& evaluation) {
+  if (state_) state_->seconds_beside = evaluation.seconds_beside;
+  const std::string activity = fmt::format("evaluating {}/{}", evaluation.done, evaluation.total);
+  if (options_.in_place) {
+    if (options_.clock() - drawn_seconds_ >= kRedrawSeconds) draw(activity);
+  } else if (was_silent_for_long()) {
+    std::vector<Part> parts;
+    if (state_) parts = progress_parts(*state_, options_);
+    write_line(joined(with_activity(std::move(parts), activity)));
+  }
+}
+
+void Progress::draw(const std::string& activity) {
+  std::vector<Part> parts;
+  if (state_) parts = progress_parts(*state_, options_);
+  parts = with_activity(std::move(parts), activity);
+  if (state_) parts.insert(parts.begin(), {bar_text(*state_, options_), 3});
+  const int width = options_.width > 0 ? options_.width : terminal_width(STDERR_FILENO);
+  bar_.draw(fitted_line(std::move(parts), static_cast<size_t>(std::max(width - 1, 0))));
+  drawn_seconds_ = options_.clock();
+}
+
+bool Progress::was_silent_for_long() const {
+  return options_.clock() - last_line_seconds_ >= options_.line_seconds;
+}
+
+void Progress::write_line(const std::string& line) {
+  out_ << line << '\n' << std::flush;
+  last_line_seconds_ = options_.clock();
 }
 
 void Progress::message(std::string_view text) {
-  const std::string bar = bar_.shown();
-  if (!bar.empty()) bar_.draw("");
+  const bool has_bar = !bar_.shown().empty();
+  if (has_bar) bar_.draw("");
   out_ << escape_for_terminal(text) << '\n' << std::flush;
-  if (!bar.empty()) bar_.draw(bar);
+  if (has_bar && state_) draw("");
 }
 
 }  // namespace rung

@@ -4,12 +4,15 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <iosfwd>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"  // escape_for_terminal
 #include "base/status_line.h"
+#include "base/stopwatch.h"
 #include "base/units.h"
 
 namespace rung {
@@ -31,6 +34,8 @@ struct ProgressOptions {
   double line_seconds = 60;   // and one when this long passed without any
   bool in_place = false;      // redraw one line: is_terminal(2)
   int width = 0;              // columns, for in_place; 0: the terminal's, asked at every line
+  // Seconds since the beginning: when a line is due.
+  std::function<double()> clock = [watch = Stopwatch()] { return watch.seconds(); };
 };
 
 struct ProgressState {
@@ -39,7 +44,15 @@ struct ProgressState {
   double loss = 0;
   double tokens_per_second = 0;
   int64_t peak_memory = 0;     // bytes
-  double elapsed_seconds = 0;  // since this process took its first step
+  double elapsed_seconds = 0;  // of this process's steps
+  double seconds_beside = 0;   // that are expected beside the steps still to come: evaluations
+};
+
+// An evaluation between two steps.
+struct EvaluationState {
+  int64_t done = 0;  // examples
+  int64_t total = 0;
+  double seconds_beside = 0;  // as above, of this evaluation only the rest
 };
 
 class Progress {
@@ -47,15 +60,24 @@ class Progress {
   Progress(std::ostream& out, ProgressOptions options) : out_(out), options_(options), bar_(out) {}
 
   void update(const ProgressState& state);
+  // Until the next update(): "evaluating 12/40" on the line of the terminal. Elsewhere a line only
+  // where none came for long.
+  void evaluating(const EvaluationState& evaluation);
   // Prints a line of its own, above the bar; control characters are escaped.
   void message(std::string_view text);
   // Leaves the last bar on screen and ends its line.
   void finish() { bar_.finish(); }
 
  private:
+  void draw(const std::string& activity);
+  bool was_silent_for_long() const;
+  void write_line(const std::string& line);
+
   std::ostream& out_;
   ProgressOptions options_;
   StatusLine bar_;
+  std::optional<ProgressState> state_;  // the last one
+  double drawn_seconds_ = 0;
   double last_line_seconds_ = 0;
 };
 

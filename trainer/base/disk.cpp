@@ -6,17 +6,22 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <system_error>
-
-#include "base/error.h"
 
 namespace rung {
 
+ExitCode disk_error_code(const std::error_code& error) {
+  for (const std::errc choice :
+       {std::errc::permission_denied, std::errc::operation_not_permitted,
+        std::errc::read_only_file_system, std::errc::not_a_directory, std::errc::is_a_directory,
+        std::errc::filename_too_long, std::errc::no_such_file_or_directory, std::errc::file_exists,
+        std::errc::too_many_symbolic_link_levels}) {
+    if (error == choice) return ExitCode::kConfig;
+  }
+  return ExitCode::kDamaged;
+}
+
 void throw_disk_error(const char* what, const std::filesystem::path& path, int error) {
-  // A place that may not be written to was chosen wrongly; the rest happened to a good choice.
-  const bool is_choice = error == EACCES || error == EPERM || error == EROFS || error == ENOTDIR ||
-                         error == ENAMETOOLONG || error == EISDIR;
-  throw Error(is_choice ? ExitCode::kConfig : ExitCode::kDamaged,
+  throw Error(disk_error_code({error, std::generic_category()}),
               {.what = what, .got = std::strerror(error), .where = path.string()});
 }
 

@@ -1,13 +1,18 @@
-// System calls of careful writing, as functions that throw Error and name the file: kConfig where
-// the place may not be written to, else (disk full, I/O error) kDamaged.
+// System calls of careful writing, as functions that throw Error and name the file.
 #pragma once
 
 #include <filesystem>
 #include <string_view>
+#include <system_error>
 
+#include "base/error.h"
 #include "base/file_descriptor.h"
 
 namespace rung {
+
+// kConfig where the place was chosen wrongly (it is absent, no folder, or may not be written to),
+// kDamaged where something happened to a good choice (disk full, I/O error).
+ExitCode disk_error_code(const std::error_code& error);
 
 // Throws for `error`, by default the current errno: "<what>: got No space left on device (path)".
 [[noreturn]] void throw_disk_error(const char* what, const std::filesystem::path& path, int error);

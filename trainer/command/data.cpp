@@ -75,7 +75,7 @@ void print_examples(const std::vector<data::Example>& examples, const text::Toke
 }
 
 data::Dataset load(const std::vector<DatasetConfig>& datasets, const data::EncodeContext& context) {
-  data::LoadProgress progress(std::cerr, data::load_progress_options(data::bytes_of(datasets)));
+  data::LoadProgress progress(std::cerr, data::bytes_of(datasets));
   data::Dataset dataset = data::load_dataset(datasets, context, &progress);
   progress.finish();
   return dataset;

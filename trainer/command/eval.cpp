@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <iostream>
+#include <iterator>
 #include <optional>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/units.h"
+#include "base/waiting_line.h"
 #include "command/command_line.h"
 #include "training/evaluation.h"
 #include "training/evaluation_plan.h"
@@ -21,8 +23,8 @@ namespace {
 std::vector<data::Example> evaluation_examples(const RunConfig& config,
                                                const training::BaseModel& base) {
   data::LoadProgress progress(
-      std::cerr, data::load_progress_options(data::bytes_of(
-                     config.test_datasets.empty() ? config.datasets : config.test_datasets)));
+      std::cerr,
+      data::bytes_of(config.test_datasets.empty() ? config.datasets : config.test_datasets));
   data::Dataset validation =
       data::load_validation_data(training::encode_context(config, base), &progress);
   progress.finish();
@@ -31,6 +33,26 @@ std::vector<data::Example> evaluation_examples(const RunConfig& config,
                                     .hint = "set test_datasets or val_set_size"});
   }
   return std::move(validation.examples);
+}
+
+// Says on standard error how far it is, where it takes its time.
+training::Evaluation evaluate_aloud(const model::Transformer& model,
+                                    const std::vector<data::Example>& examples,
+                                    const training::EvaluationPlan& plan) {
+  WaitingLine line(std::cerr, waiting_line_options());
+  const auto total = std::ssize(examples);
+  const auto show = [&](int64_t done) {
+    if (!line.is_due()) return;
+    const double share = static_cast<double>(done) / static_cast<double>(total);
+    line.show(fmt::format("eval      {} of {} done{}", format_count(done),
+                          format_counted(total, "example"), share_text(share, line.seconds())));
+  };
+  fit::StepSettings settings{.memory = plan.memory};
+  training::Evaluation result = training::evaluate(
+      model, examples, {.batch_size = plan.batch_size, .on_progress = show}, settings);
+  line.finish(fmt::format("eval      {} done in {}", format_counted(total, "example"),
+                          format_duration(result.seconds)));
+  return result;
 }
 
 // Loads the model and evaluates it, or it with `adapter`, in batches that fit into `limit` bytes.
@@ -59,8 +81,7 @@ training::Evaluation evaluate(const RunConfig& config, const training::BaseModel
   if (options.num_streamed == 0 && plan.peak + model.resident_bytes() <= limit) {
     model.make_weights_resident();
   }
-  fit::StepSettings settings{.memory = plan.memory};
-  return training::evaluate(model, examples, {.batch_size = plan.batch_size}, settings);
+  return evaluate_aloud(model, examples, plan);
 }
 
 }  // namespace

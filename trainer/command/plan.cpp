@@ -8,6 +8,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/config.h"
 #include "base/console.h"
@@ -108,6 +109,20 @@ Place this_machine(RunConfig& config) {
           .host_limit = machine.host_limit()};
 }
 
+// A GPU that is not here needs not be the end: it can be planned for.
+Place this_machine_or_hint(RunConfig& config) {
+  try {
+    return this_machine(config);
+  } catch (const Error& error) {
+    const bool is_absent = error.code() == ExitCode::kConfig && config.device.starts_with("cuda");
+    if (!is_absent) throw;
+    ErrorParts parts = error.parts();
+    if (!parts.hint.empty()) parts.hint += "; ";
+    parts.hint += "--gpu NAME or --all-gpus plans for a GPU that is not here";
+    throw Error(error.code(), std::move(parts));
+  }
+}
+
 Place place_on(const fit::Gpu& gpu, const RunConfig& config) {
   return {.name = gpu.name,
           .type = c10::kCUDA,
@@ -137,7 +152,7 @@ Place place_of(const cxxopts::ParseResult& parsed, RunConfig& config,
     config.device = open.device;
     return place;
   }
-  return this_machine(config);
+  return this_machine_or_hint(config);
 }
 
 struct Times {
@@ -207,6 +222,7 @@ int run_plan(int argc, char** argv) {
                 .host_limit = place.host_limit,
                 .rates = times.rates},
        .device = place.name,
+       .data = sizes.report,
        .gpus = parsed->count("all-gpus") > 0 ? gpus : std::vector<fit::Gpu>(),
        .times = times.source});
   print(parsed->count("json") > 0 ? training::plan_json(report).dump() + "\n"

@@ -10,24 +10,13 @@
 #include <vector>
 
 #include "base/run_config.h"
+#include "data/dataset_report.h"
 #include "data/encode.h"
 #include "data/example.h"
 #include "data/load_progress.h"
 #include "text/chat_template.h"
 
 namespace rung::data {
-
-// What became of the records: read = kept + too_long + without_labels.
-struct DatasetReport {
-  int64_t read = 0;
-  int64_t kept = 0;
-  int64_t too_long = 0;        // dropped: more than sequence_len tokens
-  int64_t without_labels = 0;  // dropped: nothing to learn (after truncation)
-  int64_t truncated = 0;       // cut to sequence_len tokens; counted under kept or without_labels
-  int64_t longest = 0;         // tokens of the longest record read, before any cut
-  int64_t tokens = 0;          // of the kept examples
-  int64_t supervised_tokens = 0;  // of the kept examples
-};
 
 struct Dataset {
   std::vector<Example> examples;

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "data/dataset_report.h"
 #include "data/example.h"
 
 namespace rung::data {
@@ -23,6 +24,7 @@ std::vector<ExampleSize> sizes_of(std::span<const Example> examples);
 struct RunSizes {
   std::vector<ExampleSize> train;
   std::vector<ExampleSize> validation;
+  DatasetReport report;  // of the training data
 
   bool operator==(const RunSizes&) const = default;
 };

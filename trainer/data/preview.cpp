@@ -149,28 +149,20 @@ std::vector<LengthBin> length_histogram(const std::vector<Example>& examples) {
 }
 
 Json summary_json(const DataSummary& summary, const RunConfig& run) {
-  const DatasetReport& read = summary.read;
+  Json counts = counts_json(summary.read);
   Json lengths = Json::array();
   for (const LengthBin& bin : summary.lengths) {
     lengths.push_back({{"up_to", bin.up_to}, {"count", bin.count}});
   }
-  return {{"summary",
-           {{"read", read.read},
-            {"kept", read.kept},
-            {"too_long", read.too_long},
-            {"truncated", read.truncated},
-            {"without_labels", read.without_labels},
-            {"tokens", read.tokens},
-            {"supervised_tokens", read.supervised_tokens},
-            {"longest", read.longest},
-            {"sequence_len", run.sequence_len},
-            {"train", summary.num_train},
-            {"validation", summary.num_validation},
-            {"rows_per_epoch", summary.batches.rows},
-            {"steps_per_epoch", summary.batches.steps},
-            {"packed_rows", summary.batches.packed_rows},
-            {"packing_efficiency", summary.batches.packed_filled},
-            {"lengths", lengths}}}};
+  counts.update({{"sequence_len", run.sequence_len},
+                 {"train", summary.num_train},
+                 {"validation", summary.num_validation},
+                 {"rows_per_epoch", summary.batches.rows},
+                 {"steps_per_epoch", summary.batches.steps},
+                 {"packed_rows", summary.batches.packed_rows},
+                 {"packing_efficiency", summary.batches.packed_filled},
+                 {"lengths", lengths}});
+  return {{"summary", std::move(counts)}};
 }
 
 std::string show_summary(const DataSummary& summary, const RunConfig& run) {

@@ -1,6 +1,7 @@
 #include "data/sizes_file.h"
 
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <vector>
 
@@ -9,9 +10,11 @@
 namespace rung::data {
 namespace {
 
-constexpr std::string_view kMagic = "rung example sizes 1\n";
+constexpr std::string_view kMagic = "rung example sizes 2\n";
 constexpr size_t kDigest = 64;
 constexpr size_t kBytesAnExample = 8;
+constexpr size_t kNumCounts = 6;
+constexpr uint64_t kMostRecords = uint64_t{1} << 48;  // more than there can be
 
 template <typename Integer>
 void append(std::string& bytes, Integer value) {
@@ -53,19 +56,41 @@ bool take(std::string_view& bytes, uint64_t count, std::vector<ExampleSize>& siz
   return true;
 }
 
+// Likewise a count.
+bool take(std::string_view& bytes, int64_t& count) {
+  const auto value = take<uint64_t>(bytes);
+  count = static_cast<int64_t>(value);
+  return value <= kMostRecords;
+}
+
+// Adds what follows from the sizes of the kept examples.
+void count_kept(const std::vector<ExampleSize>& sizes, DatasetReport& report) {
+  for (const ExampleSize& size : sizes) {
+    report.tokens += size.num_tokens;
+    report.supervised_tokens += size.num_supervised;
+  }
+  report.kept = std::ssize(sizes);
+  report.read = report.kept + report.too_long + report.without_labels;
+}
+
 }  // namespace
 
 std::string write_sizes(const RunSizes& sizes) {
   std::string bytes(kMagic);
   append(bytes, uint64_t{sizes.train.size()});
   append(bytes, uint64_t{sizes.validation.size()});
+  const DatasetReport& report = sizes.report;
+  for (const int64_t count :
+       {report.too_long, report.without_labels, report.truncated, report.longest}) {
+    append(bytes, static_cast<uint64_t>(count));
+  }
   append(bytes, sizes.train);
   append(bytes, sizes.validation);
   return bytes + sha256_of_text(bytes);
 }
 
 std::optional<RunSizes> read_sizes(std::string_view bytes) {
-  if (!bytes.starts_with(kMagic) || bytes.size() < kMagic.size() + 16 + kDigest) {
+  if (!bytes.starts_with(kMagic) || bytes.size() < kMagic.size() + 8 * kNumCounts + kDigest) {
     return std::nullopt;
   }
   const std::string_view content = bytes.substr(0, bytes.size() - kDigest);
@@ -73,15 +98,21 @@ std::optional<RunSizes> read_sizes(std::string_view bytes) {
   std::string_view rest = content.substr(kMagic.size());
   const auto num_train = take<uint64_t>(rest);
   const auto num_validation = take<uint64_t>(rest);
+  RunSizes sizes;
+  DatasetReport& report = sizes.report;
+  for (int64_t* count :
+       {&report.too_long, &report.without_labels, &report.truncated, &report.longest}) {
+    if (!take(rest, *count)) return std::nullopt;
+  }
   const uint64_t num_examples = rest.size() / kBytesAnExample;
   // No sum that could overflow.
   const bool is_whole = rest.size() % kBytesAnExample == 0 && num_train <= num_examples &&
                         num_validation == num_examples - num_train;
-  RunSizes sizes;
   if (!is_whole || !take(rest, num_train, sizes.train) ||
       !take(rest, num_validation, sizes.validation)) {
     return std::nullopt;
   }
+  count_kept(sizes.train, report);
   return sizes;
 }
 

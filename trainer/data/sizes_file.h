@@ -1,7 +1,8 @@
 // The sizes of a run's examples as bytes:
 //
-//   "rung example sizes 1\n"
+//   "rung example sizes 2\n"
 //   u64 training examples, u64 validation examples
+//   of the records of the training data: u64 too_long, without_labels, truncated, longest
 //   of each example, training first: u32 num_tokens, u32 num_supervised
 //   the SHA-256 of all that, as 64 hexadecimal digits
 //

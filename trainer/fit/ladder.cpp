@@ -94,6 +94,24 @@ std::string describe(const StepSettings& settings, const LadderBounds& bounds) {
   return words.empty() ? "as it is" : fmt::format("{}", fmt::join(words, ", "));
 }
 
+std::string describe_changes(const StepSettings& from, const StepSettings& to,
+                             const LadderBounds& bounds) {
+  // Some settings have no words where no block is recomputed: `from` as if as many were.
+  StepSettings kept = from;
+  kept.memory.num_recomputed = to.memory.num_recomputed;
+  const std::vector<std::string> known = words_of(kept, bounds);
+  std::vector<std::string> parts = words_of(to, bounds);
+  std::erase_if(parts, [&](const std::string& part) {
+    return std::ranges::find(known, part) != known.end();
+  });
+  if (kept != from) {
+    parts.insert(parts.begin(),
+                 fmt::format("{} of {} blocks recomputed instead of {}", to.memory.num_recomputed,
+                             bounds.num_blocks, from.memory.num_recomputed));
+  }
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
 std::string describe_others(const StepSettings& settings, LadderBounds bounds) {
   bounds.num_blocks = 0;
   return fmt::format("{}", fmt::join(words_of(settings, bounds), ", "));

@@ -54,4 +54,9 @@ std::string describe(const StepSettings& settings, const LadderBounds& bounds);
 // left.
 std::string describe_others(const StepSettings& settings, LadderBounds bounds);
 
+// What `to` changes in `from`: "8 of 32 blocks recomputed instead of 0, micro-batches in 2 parts";
+// empty where that is nothing.
+std::string describe_changes(const StepSettings& from, const StepSettings& to,
+                             const LadderBounds& bounds);
+
 }  // namespace rung::fit

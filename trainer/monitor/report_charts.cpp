@@ -278,6 +278,10 @@ ChartFigure memory_figure(const RunHistory& history, const RunFigures& figures) 
   add_levels(history, figures, figure);
   chart.events = event_lines(figures, chart.steps);
   add_event_legend(figures, figure);
+  // As they are stacked: the highest first.
+  for (auto part = figures.components.rbegin(); part != figures.components.rend(); ++part) {
+    figure.legend.push_back({Sample::kArea, part->css_class, part->name});
+  }
   chart.strips = make_strips(history, chart.steps, memory_text);
   chart.description =
       fmt::format("Memory by step: highest peak {}, planned {}, limit {}",

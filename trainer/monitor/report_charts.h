@@ -11,7 +11,7 @@
 namespace rung::monitor {
 
 struct LegendEntry {
-  enum class Sample { kLine, kDash, kDot, kEvent };
+  enum class Sample { kLine, kDash, kDot, kEvent, kArea };
   Sample sample = Sample::kLine;
   std::string css_class;
   std::string text;
@@ -19,7 +19,7 @@ struct LegendEntry {
 
 struct ChartFigure {
   std::string heading;
-  std::vector<LegendEntry> legend;  // the parts of a stack aside, which a table names
+  std::vector<LegendEntry> legend;
   Chart chart;
 };
 

@@ -16,6 +16,7 @@
 #include "monitor/report_figures.h"
 #include "monitor/report_style.h"
 #include "monitor/svg_chart.h"
+#include "monitor/verdict.h"
 
 namespace rung::monitor {
 namespace {
@@ -61,6 +62,20 @@ const char* css_class_of(LegendEntry::Sample sample) {
       return "dot";
     case LegendEntry::Sample::kEvent:
       return "event";
+    case LegendEntry::Sample::kArea:
+      return "area";
+  }
+  return "";
+}
+
+const char* css_class_of(Harm harm) {
+  switch (harm) {
+    case Harm::kNone:
+      return "none";
+    case Harm::kThreat:
+      return "threat";
+    case Harm::kSuffered:
+      return "suffered";
   }
   return "";
 }
@@ -68,7 +83,10 @@ const char* css_class_of(LegendEntry::Sample sample) {
 class Page {
  public:
   Page(const RunHistory& history, const std::string& title)
-      : history_(history), figures_(figures_of(history)), title_(title) {}
+      : history_(history),
+        figures_(figures_of(history)),
+        verdict_(verdict_of(history)),
+        title_(title) {}
 
   std::string write() {
     write_head();
@@ -77,6 +95,7 @@ class Page {
     write_end();
     write_place();
     print("</header>\n<main>\n");
+    write_verdict();
     write_tiles();
     if (history_.steps.empty()) {
       print(
@@ -140,6 +159,23 @@ class Page {
                : "started " + utc(history_.starts.front().time));
     append(last.rung);
     print("<p class=\"quiet\">{}</p>\n", text(line));
+  }
+
+  // As `rung monitor` has it. Of a run without a step there is none.
+  void write_verdict() {
+    if (verdict_.kind == Kind::kUnknown) return;
+    print("<section class=\"card verdict\" aria-label=\"Verdict\">\n");
+    if (verdict_.findings.empty()) write_finding(verdict_.kind, Harm::kNone, verdict_.evidence);
+    for (const Finding& finding : verdict_.findings) {
+      write_finding(finding.kind, finding.harm, finding.evidence);
+      print("<p class=\"quiet\">What to do: {}</p>\n", text(finding.advice));
+    }
+    print("</section>\n");
+  }
+
+  void write_finding(Kind kind, Harm harm, const std::string& evidence) {
+    print("<p><span class=\"badge {}\">{}</span> {}</p>\n", css_class_of(harm), name_of(kind),
+          text(evidence));
   }
 
   void write_tile(const std::string& name, const std::string& value, const std::string& more = "") {
@@ -356,6 +392,7 @@ class Page {
 
   const RunHistory& history_;
   RunFigures figures_;
+  Verdict verdict_;
   std::string title_;
   std::string out_;
 };

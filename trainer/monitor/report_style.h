@@ -2,7 +2,7 @@
 //
 // Text has a contrast of 4.5 and more to what is behind it, in light and dark. The parts of a stack
 // are told apart by the line of the card's colour between them, whatever hues a reader can tell;
-// which is which the table says, in the same order.
+// which is which the legend and the table say, in the same order.
 #pragma once
 
 #include <string_view>
@@ -45,6 +45,8 @@ p { margin: 6px 0; overflow-wrap: anywhere; }
 }
 .badge.done { color: var(--green); } .badge.open { color: var(--blue); }
 .badge.stopped { color: var(--orange); } .badge.failed { color: var(--red); }
+.badge.none { color: var(--green); } .badge.threat { color: var(--orange); }
+.badge.suffered { color: var(--red); }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px;
   margin: 20px 0; }
 .tiles div, .card {
@@ -68,6 +70,7 @@ p { margin: 6px 0; overflow-wrap: anywhere; }
 .key.event { width: 0; height: 14px; border-top: 0; border-left: 2px solid; margin: 0 6px; }
 .key.area { width: 12px; height: 12px; border: 0; border-radius: 3px; margin-right: 8px;
   vertical-align: -1px; }
+.legend .key.area { margin-right: 0; }
 .plot-room { padding: 14px 18px 28px 66px; }
 .plot-room.with-events { padding-top: 42px; }
 svg { display: block; overflow: visible; }

@@ -1,6 +1,7 @@
 #include "training/evaluation.h"
 
 #include <cmath>
+#include <iterator>
 
 #include "base/stopwatch.h"
 #include "data/loader.h"
@@ -28,6 +29,7 @@ Evaluation evaluate(const model::Transformer& model, std::span<const data::Examp
   const Stopwatch stopwatch;
   Evaluation result;
   double loss_sum = 0.0;
+  int64_t done = 0;
   for (const data::MicroBatch& batch : data::evaluation_batches(examples, options.batch_size)) {
     if (options.should_stop && options.should_stop()) {
       result.complete = false;
@@ -35,6 +37,8 @@ Evaluation evaluate(const model::Transformer& model, std::span<const data::Examp
     }
     loss_sum += evaluation_loss(model, batch, options.recovery, settings);
     result.tokens += batch.num_supervised();
+    done += std::ssize(batch.documents);
+    if (options.on_progress) options.on_progress(done);
   }
   if (result.tokens > 0) result.loss = loss_sum / static_cast<double>(result.tokens);
   result.perplexity = std::exp(result.loss);

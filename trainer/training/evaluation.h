@@ -23,6 +23,8 @@ struct EvaluationOptions {
   int64_t batch_size = 1;                  // documents at a time
   OomRecovery* recovery = nullptr;         // null: running out of memory is the end
   std::function<bool()> should_stop = {};  // asked between batches
+  // Told after each batch how many of the examples are done.
+  std::function<void(int64_t)> on_progress = {};
 };
 
 // The sum of the token losses of `batch`, in as many parts as it takes where there is a recovery.

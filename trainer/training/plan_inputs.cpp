@@ -79,7 +79,8 @@ data::RunSizes count(const RunConfig& config, const format::ModelConfig& model, 
                                         .vocab_size = model.vocab_size},
                                        &log);
   return {.train = data::sizes_of(data.train.examples),
-          .validation = data::sizes_of(data.validation.examples)};
+          .validation = data::sizes_of(data.validation.examples),
+          .report = data.train.report};
 }
 
 }  // namespace

@@ -234,6 +234,7 @@ PlanReport make_plan_report(const ReportRequest& request) {
   fit::StepPeaks on_cuda(std::move(standing_for_cuda));
   const bool is_cuda = request.plan.device == c10::kCUDA;
   PlanReport report{.device = request.device,
+                    .data = request.data,
                     .limit = request.plan.memory_limit,
                     .total_steps = load.steps,
                     .tokens = load.counts.tokens,
@@ -280,16 +281,18 @@ Json plan_json(const PlanReport& report) {
           {"host_peak", report.host_peak},
           {"rungs", rungs},
           {"gpus", gpus},
+          {"data", data::counts_json(report.data)},
           {"steps", report.total_steps},
           {"tokens", report.tokens},
           {"times", report.times}};
 }
 
 std::string plan_text(const PlanReport& report) {
-  std::string text = fmt::format("device    {}\nrun       {} steps, {} tokens\ntimes     {}\n\n",
-                                 report.device, format_count(report.total_steps),
-                                 format_count(static_cast<int64_t>(report.tokens)), report.times);
+  std::string text = fmt::format("device    {}\n", report.device) + data::data_lines(report.data);
   const auto out = std::back_inserter(text);
+  fmt::format_to(out, "run       {}, {}\ntimes     {}\n\n",
+                 format_counted(report.total_steps, "step"),
+                 format_counted(static_cast<int64_t>(report.tokens), "token"), report.times);
   write_memory(report, out);
   write_rungs(report, out);
   if (!report.fits) fmt::format_to(out, "\n{}\n", report.advice);

@@ -37,7 +37,8 @@ struct PlannedGpu {
 
 struct PlanReport {
   std::string device;
-  int64_t limit = 0;  // bytes for tensors
+  data::DatasetReport data;  // of the training data
+  int64_t limit = 0;         // bytes for tensors
   bool fits = false;
   std::string advice;                         // where it does not fit: what would help
   int64_t peak = 0;                           // bytes, of all phases
@@ -54,6 +55,7 @@ struct PlanReport {
 struct ReportRequest {
   PlanRequest plan;
   std::string device;          // name
+  data::DatasetReport data;    // of the training data
   std::vector<fit::Gpu> gpus;  // to be compared; may be empty
   std::string times;           // where plan.rates are from, or how to find them: a line
 };

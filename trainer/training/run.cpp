@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
+#include <utility>
+
 #include "base/config.h"
+#include "base/error.h"
 #include "base/publish.h"
 #include "job/stop_signal.h"
 #include "training/output_folder.h"
@@ -12,6 +15,22 @@
 #include "training/training_run.h"
 
 namespace rung::training {
+namespace {
+
+// An error of the folder names the key that chose it.
+DirLock lock_output_dir(const std::filesystem::path& output_dir) {
+  try {
+    return DirLock(output_dir);
+  } catch (const Error& error) {
+    ErrorParts parts = error.parts();
+    if (!parts.hint.empty()) throw;
+    parts.what = "output_dir cannot be used: " + parts.what;
+    parts.hint = "choose another output_dir";
+    throw Error(error.code(), std::move(parts));
+  }
+}
+
+}  // namespace
 
 ExitCode train(const TrainRequest& request, std::ostream& log) {
   RunConfig config = with_starting_adapter(request.config, request.explicit_keys);
@@ -19,7 +38,7 @@ ExitCode train(const TrainRequest& request, std::ostream& log) {
     fmt::print(log, "note: {}\n", escape_for_terminal(note));
   }
   check_output_dir(config);
-  const DirLock lock(config.output_dir);
+  const DirLock lock = lock_output_dir(config.output_dir);
   const job::StopSignal stop_signal;  // loading may take minutes; a stop in it counts too
   remove_partials(config.output_dir);
   remove_partials(config.output_dir / "checkpoints");

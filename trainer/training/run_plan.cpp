@@ -246,13 +246,15 @@ RunPlan plan_run(const PlanRequest& request) {
   if (!step.choice.fits) refuse(request, step);
   if (!fits_on_host(request, step.choice)) throw host_misfit(request, step.choice);
   plan.model = step.model;
+  plan.wanted = wanted_settings(config, request.model);
   plan.settings = step.choice.settings;
   plan.bounds = step.bounds;
   plan.train_peak = step.choice.peak;
   plan.host_peak = step.choice.host_peak;
-  const fit::StepShape& loaded = peaks.streaming(step.model.num_streamed).shape();
+  fit::StepPeaks& loaded = peaks.streaming(step.model.num_streamed);
+  plan.wanted_peak = loaded.peak(plan.wanted);
   plan.by_component =
-      memory::by_name(fit::step_memory(fit::with_settings(loaded, step.choice.settings)).at_peak);
+      memory::by_name(fit::step_memory(fit::with_settings(loaded.shape(), plan.settings)).at_peak);
   plan.evaluation = plan_evaluation(evaluation_request(request, step));
   return plan;
 }

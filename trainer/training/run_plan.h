@@ -44,9 +44,11 @@ struct RunPlan {
   int64_t total_steps = 0;
   step::Schedule schedule;
   model::ModelOptions model;   // as it is to be loaded
+  fit::StepSettings wanted;    // by the configuration, before anything is changed to make it fit
   fit::StepSettings settings;  // of the first step
   fit::LadderBounds bounds;    // of the largest
-  int64_t train_peak = 0;      // bytes of tensors in the largest step
+  int64_t wanted_peak = 0;     // bytes of tensors in the largest step as it was wanted
+  int64_t train_peak = 0;      // the same as it is taken
   int64_t host_peak = 0;       // bytes of host memory in it
   // Bytes of tensors at its peak.
   std::map<std::string, int64_t> by_component;

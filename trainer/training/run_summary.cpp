@@ -12,10 +12,12 @@
 namespace rung::training {
 namespace {
 
-// What else the plan does to fit, or was told to, a line; empty where that is nothing.
+// What else the plan was told to do, a line; empty where that is nothing.
 std::string more_settings(const RunPlan& plan) {
   std::vector<std::string> parts;
-  const std::string rungs = fit::describe_others(plan.settings, plan.bounds);
+  fit::StepSettings told = plan.wanted;
+  told.memory.num_recomputed = plan.settings.memory.num_recomputed;
+  const std::string rungs = fit::describe_others(told, plan.bounds);
   if (!rungs.empty()) parts.push_back(rungs);
   if (plan.model.num_streamed > 0) {
     parts.push_back(
@@ -29,7 +31,6 @@ std::string more_settings(const RunPlan& plan) {
 
 std::string summary_text(const RunSummary& summary) {
   const RunConfig& config = summary.config;
-  const data::DatasetReport& data = summary.data;
   const RunPlan& plan = summary.plan;
   std::string text;
   const auto out = std::back_inserter(text);
@@ -44,19 +45,17 @@ std::string summary_text(const RunSummary& summary) {
   fmt::format_to(out, "adapter   LoRA r {} on {}, {}\n", config.lora_r,
                  format_counted(summary.num_adapted, "linear"),
                  format_counted(summary.num_parameters, "parameter"));
-  fmt::format_to(out, "data      {}, {}, {} of them learnt\n", format_counted(data.kept, "example"),
-                 format_counted(data.tokens, "token"), format_count(data.supervised_tokens));
-  if (data.too_long + data.truncated + data.without_labels > 0) {
-    fmt::format_to(out,
-                   "          {} too long and dropped, {} truncated, {} with nothing to learn\n",
-                   data.too_long, data.truncated, data.without_labels);
-  }
+  text += data::data_lines(summary.data);
   fmt::format_to(out, "plan      {}, {} of {} recomputed, peak {} of {}\n",
                  format_counted(plan.total_steps, "step"), plan.settings.memory.num_recomputed,
                  format_counted(summary.num_blocks, "block"), format_bytes(plan.planned_peak()),
                  format_bytes(machine.tensor_limit()));
   const std::string more = more_settings(plan);
   if (!more.empty()) fmt::format_to(out, "          {}\n", more);
+  const std::string changes = fit::describe_changes(plan.wanted, plan.settings, plan.bounds);
+  if (!changes.empty()) {
+    fmt::format_to(out, "fit       {}; otherwise {}\n", changes, format_bytes(plan.wanted_peak));
+  }
   if (const auto note = plan.evaluation.note()) fmt::format_to(out, "          {}\n", *note);
   return text;
 }

@@ -108,8 +108,8 @@ data::RunData load_data(const RunConfig& config, const BaseModel& base, std::ost
 data::RunData load_data(const data::EncodeContext& context, std::ostream* log) {
   if (log == nullptr) return data::load_run_data(context);
   const RunConfig& run = context.run;
-  data::LoadProgress progress(*log, data::load_progress_options(data::bytes_of(run.datasets) +
-                                                                data::bytes_of(run.test_datasets)));
+  data::LoadProgress progress(*log,
+                              data::bytes_of(run.datasets) + data::bytes_of(run.test_datasets));
   data::RunData data = data::load_run_data(context, &progress);
   progress.finish();
   return data;

@@ -39,7 +39,8 @@ TrainingRun::TrainingRun(const RunConfig& config, const StartingPoint& start,
                 [this](const OutOfMemory& event) { note_out_of_memory(event); }),
       settings_(plan_.settings),
       evaluation_settings_{.memory = plan_.evaluation.memory},
-      loader_(data_.train.examples, loader_options(config)) {
+      loader_(data_.train.examples, loader_options(config)),
+      evaluation_pace_(data_.validation.report.tokens) {
   if (model_.precision().compute == c10::kHalf) state_.loss_scale.emplace();
   record_plan();
   say_notes();
@@ -261,6 +262,7 @@ void TrainingRun::take_step() {
   state_.tokens_total += batch.num_tokens();
   state_.elapsed_seconds += seconds;
   session_seconds_ += seconds;
+  session_tokens_ += batch.num_tokens();
   Json row = row_of_step(result, taken, {.learning_rate = rate, .seconds = seconds});
   show_progress(row);
   // Behind the row's figures: the search for the culprits takes memory of its own.
@@ -339,7 +341,21 @@ void TrainingRun::show_progress(const Json& row) {
                      .loss = row.at("loss"),
                      .tokens_per_second = row.at("tokens_per_second"),
                      .peak_memory = row.at("memory_peak"),
-                     .elapsed_seconds = session_seconds_});
+                     .elapsed_seconds = session_seconds_,
+                     .seconds_beside = evaluation_seconds()});
+}
+
+// Expected of all evaluations that are still to be held.
+double TrainingRun::evaluation_seconds() const {
+  if (data_.validation.examples.empty()) return 0.0;
+  const int64_t count = evaluations_after(state_.step, {config_.eval_steps, plan_.total_steps}) +
+                        (evaluation_is_due() ? 1 : 0);
+  const double recomputed_share = static_cast<double>(settings_.memory.num_recomputed) /
+                                  static_cast<double>(model_.num_blocks());
+  return static_cast<double>(count) *
+         evaluation_pace_.seconds({.seconds = session_seconds_,
+                                   .tokens = session_tokens_,
+                                   .recomputed_share = recomputed_share});
 }
 
 bool TrainingRun::evaluation_is_due() const {
@@ -350,14 +366,26 @@ bool TrainingRun::evaluation_is_due() const {
 // Writes the figures down, unless a stop is requested meanwhile.
 void TrainingRun::evaluate_validation() {
   peaks_.enter("eval");
+  const auto total = std::ssize(data_.validation.examples);
+  const Stopwatch stopwatch;
+  const double expected_seconds = evaluation_seconds();
+  const auto show = [&](int64_t done) {
+    progress_->evaluating(
+        {.done = done,
+         .total = total,
+         .seconds_beside = std::max(0.0, expected_seconds - stopwatch.seconds())});
+  };
+  show(0);
   const Evaluation result = evaluate(model_, data_.validation.examples,
                                      {.batch_size = plan_.evaluation.batch_size,
                                       .recovery = &recovery_,
-                                      .should_stop = &job::StopSignal::requested},
+                                      .should_stop = &job::StopSignal::requested,
+                                      .on_progress = show},
                                      evaluation_settings_);
   const int64_t peak = machine_.device.counter().usage().peak;
   peaks_.enter("train");
   if (!result.complete) return;
+  evaluation_pace_.add(result.seconds);
   state_.evaluated_step = state_.step;
   metrics_->write(row_of(result, state_.step, peak));
   progress_->message(fmt::format("step {}: validation loss {:.4f}, perplexity {:.3f}", state_.step,

@@ -11,6 +11,7 @@
 #include "base/run_config.h"
 #include "step/step.h"
 #include "training/checkpoint.h"
+#include "training/evaluation_pace.h"
 #include "training/oom_recovery.h"
 #include "training/phase_peaks.h"
 #include "training/resume.h"
@@ -68,6 +69,7 @@ class TrainingRun {
   Error diverged() const;
   void check_divergence();
   void show_progress(const Json& row);
+  double evaluation_seconds() const;
   bool evaluation_is_due() const;
   void evaluate_validation();
   void save();
@@ -97,6 +99,8 @@ class TrainingRun {
   std::optional<MetricsWriter> metrics_;
   std::optional<Progress> progress_;
   double session_seconds_ = 0.0;  // training time of this process
+  int64_t session_tokens_ = 0;    // that it has trained on
+  EvaluationPace evaluation_pace_;
 };
 
 }  // namespace rung::training
