@@ -226,21 +226,34 @@ at::Tensor touched(int64_t count) {
   return tensor;
 }
 
-TEST(CpuAllocator, AFreedBlockLargerThanTheStockLeavesTheProcess) {
+TEST(CpuAllocator, ReleasedBlocksLeaveTheProcess) {
+  release_kept_blocks();
   const int64_t before = resident();
   at::Tensor tensor = touched(288 * kMiB);
   ASSERT_GE(resident() - before, 280 * kMiB);
   tensor.reset();
+  EXPECT_GE(kept_block_bytes(), 288 * kMiB);
+  EXPECT_GE(resident() - before, 280 * kMiB);
+  release_kept_blocks();
+  EXPECT_EQ(kept_block_bytes(), 0);
   EXPECT_LE(resident() - before, 16 * kMiB);
 }
 
-TEST(CpuAllocator, TheStockOfFreedBlocksIsBounded) {
+TEST(CpuAllocator, KeepingBlocksDoesNotRaiseThePeak) {
+  release_kept_blocks();
   const int64_t before = resident();
-  std::vector<at::Tensor> tensors;
-  for (int i = 0; i < 20; ++i) tensors.push_back(touched(16 * kMiB + i * 4096));
-  ASSERT_GE(resident() - before, 310 * kMiB);
+  const auto tensors_of = [](int count, int64_t size) {
+    std::vector<at::Tensor> tensors;
+    for (int i = 0; i < count; ++i) tensors.push_back(touched(size + i * 4096));
+    return tensors;
+  };
+  std::vector<at::Tensor> tensors = tensors_of(36, 16 * kMiB);
   tensors.clear();
-  EXPECT_LE(resident() - before, (256 + 16) * kMiB);
+  tensors = tensors_of(12, 24 * kMiB);  // other sizes: kept blocks make room for them
+  EXPECT_LE(resident() - before, (36 * 16 + 16) * kMiB);
+  EXPECT_GE(kept_block_bytes(), 256 * kMiB);
+  tensors.clear();
+  release_kept_blocks();
 }
 
 TEST(CpuAllocator, AFreedLargeBlockIsTakenAgainForTheSameSize) {
