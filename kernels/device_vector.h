@@ -28,15 +28,13 @@ __device__ inline fp16 narrow<fp16>(float value) {
   return {__half_as_ushort(__float2half_rn(value))};
 }
 
-// `value` rounded to T and stored as Out, which is T or float.
+// `value` rounded to T, as a float.
 //
 // A bf16 that is widened again is rounded as one of a pair, by F2FP: of a single conversion ptxas
 // makes F2F there, which runs at a quarter of the rate.
-template <typename T, typename Out>
-__device__ inline Out narrow_as(float value) {
-  if constexpr (std::is_same_v<T, Out>) {
-    return narrow<T>(value);
-  } else if constexpr (std::is_same_v<T, bf16>) {
+template <typename T>
+__device__ inline float rounded(float value) {
+  if constexpr (std::is_same_v<T, bf16>) {
     return __low2float(__floats2bfloat162_rn(value, 0.0f));
   } else {
     return widen(narrow<T>(value));

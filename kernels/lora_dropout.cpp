@@ -26,19 +26,19 @@ RUNG_INLINE float masked(float value, const RowMask& mask, int64_t column) {
   return std::bit_cast<float>(std::bit_cast<uint32_t>(value * mask.scale) & kept);
 }
 
-template <typename T, typename Out>
-RUNG_SIMD_CLONES void apply_row(const T* x, RowMask mask, int64_t cols, Out* y) {
+template <typename T>
+RUNG_SIMD_CLONES void apply_row(const T* x, RowMask mask, int64_t cols, T* y) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < cols; ++i) {
-    y[i] = from_float<Out>(to_float(from_float<T>(masked(to_float(x[i]), mask, i))));
+    y[i] = from_float<T>(masked(to_float(x[i]), mask, i));
   }
 }
 
-template <typename T, typename Acc>
-RUNG_SIMD_CLONES void accumulate_row(const T* g, RowMask mask, int64_t cols, Acc* dx) {
+template <typename T>
+RUNG_SIMD_CLONES void accumulate_row(const T* g, RowMask mask, int64_t cols, T* dx) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < cols; ++i) {
-    dx[i] = from_float<Acc>(to_float(dx[i]) + masked(to_float(g[i]), mask, i));
+    dx[i] = from_float<T>(to_float(dx[i]) + masked(to_float(g[i]), mask, i));
   }
 }
 
@@ -50,9 +50,9 @@ RowMask row_mask(const DropoutMask& mask, uint64_t row_key) {
 
 }  // namespace
 
-template <typename T, typename Out>
+template <typename T>
 void lora_dropout(const T* x, const uint64_t* row_keys, uint64_t module_key, float p, int64_t rows,
-                  int64_t cols, int64_t x_stride, Out* y) {
+                  int64_t cols, int64_t x_stride, T* y) {
   const DropoutMask mask = dropout_mask(module_key, p);
   parallel_for(rows, rows_per_piece(cols), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
@@ -61,9 +61,9 @@ void lora_dropout(const T* x, const uint64_t* row_keys, uint64_t module_key, flo
   });
 }
 
-template <typename T, typename Acc>
+template <typename T>
 void lora_dropout_accumulate(const T* g, const uint64_t* row_keys, uint64_t module_key, float p,
-                             int64_t rows, int64_t cols, int64_t g_stride, Acc* dx) {
+                             int64_t rows, int64_t cols, int64_t g_stride, T* dx) {
   const DropoutMask mask = dropout_mask(module_key, p);
   parallel_for(rows, rows_per_piece(cols), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
@@ -76,21 +76,13 @@ template void lora_dropout(const float*, const uint64_t*, uint64_t, float, int64
                            int64_t, float*);
 template void lora_dropout(const bf16*, const uint64_t*, uint64_t, float, int64_t, int64_t, int64_t,
                            bf16*);
-template void lora_dropout(const bf16*, const uint64_t*, uint64_t, float, int64_t, int64_t, int64_t,
-                           float*);
 template void lora_dropout(const fp16*, const uint64_t*, uint64_t, float, int64_t, int64_t, int64_t,
                            fp16*);
-template void lora_dropout(const fp16*, const uint64_t*, uint64_t, float, int64_t, int64_t, int64_t,
-                           float*);
 template void lora_dropout_accumulate(const float*, const uint64_t*, uint64_t, float, int64_t,
                                       int64_t, int64_t, float*);
 template void lora_dropout_accumulate(const bf16*, const uint64_t*, uint64_t, float, int64_t,
                                       int64_t, int64_t, bf16*);
-template void lora_dropout_accumulate(const bf16*, const uint64_t*, uint64_t, float, int64_t,
-                                      int64_t, int64_t, float*);
 template void lora_dropout_accumulate(const fp16*, const uint64_t*, uint64_t, float, int64_t,
                                       int64_t, int64_t, fp16*);
-template void lora_dropout_accumulate(const fp16*, const uint64_t*, uint64_t, float, int64_t,
-                                      int64_t, int64_t, float*);
 
 }  // namespace rung::kernels::cpu

@@ -16,10 +16,6 @@ namespace {
 
 constexpr int kSteps = 4;  // packets per thread, loads issued first
 
-// Elements of a packet: 16 bytes of the wider type.
-template <typename T, typename Out>
-constexpr int kWidth = std::min(kPacketWidth<T>, kPacketWidth<Out>);
-
 // value / (1 - p) where kept, in float; `key` is that of the row.
 __device__ inline float masked(float value, const DropoutMask& mask, uint64_t key, int column) {
   const bool kept = dropout_draw(key, static_cast<uint32_t>(column)) >= mask.threshold;
@@ -27,11 +23,11 @@ __device__ inline float masked(float value, const DropoutMask& mask, uint64_t ke
 }
 
 // x [rows, cols], x_stride elements between rows -> y [rows, cols]
-template <typename T, typename Out, int N>
+template <typename T, int N>
 __global__ void __launch_bounds__(kTileThreads)
     lora_dropout_kernel(const T* __restrict__ x, int64_t x_stride,
                         const uint64_t* __restrict__ row_keys, DropoutMask mask, RowTiles tiles,
-                        Out* __restrict__ y) {
+                        T* __restrict__ y) {
   const int64_t row = tiles.row();
   const int first = tiles.first_packet<kSteps>();
   if (row >= tiles.rows) return;
@@ -48,29 +44,29 @@ __global__ void __launch_bounds__(kTileThreads)
   for (int step = 0; step < kSteps; ++step) {
     const int packet = first + step * static_cast<int>(blockDim.x);
     if (packet >= tiles.packets) break;
-    Packet<Out, N> out;
+    Packet<T, N> out;
 #pragma unroll
     for (int i = 0; i < N; ++i) {
       const float value = masked(widen(in[step].values[i]), mask, key, packet * N + i);
-      out.values[i] = narrow_as<T, Out>(value);
+      out.values[i] = narrow<T>(value);
     }
     store_packet(y + packet * N, out);
   }
 }
 
 // g [rows, cols], g_stride elements between rows: dx [rows, cols] += g masked
-template <typename T, typename Acc, int N>
+template <typename T, int N>
 __global__ void __launch_bounds__(kTileThreads)
     lora_dropout_accumulate_kernel(const T* __restrict__ g, int64_t g_stride,
                                    const uint64_t* __restrict__ row_keys, DropoutMask mask,
-                                   RowTiles tiles, Acc* __restrict__ dx) {
+                                   RowTiles tiles, T* __restrict__ dx) {
   const int64_t row = tiles.row();
   const int first = tiles.first_packet<kSteps>();
   if (row >= tiles.rows) return;
   g += row * g_stride;
   dx += row * tiles.packets * N;
   Packet<T, N> in[kSteps];
-  Packet<Acc, N> sum[kSteps];
+  Packet<T, N> sum[kSteps];
 #pragma unroll
   for (int step = 0; step < kSteps; ++step) {
     const int packet = first + step * static_cast<int>(blockDim.x);
@@ -86,7 +82,7 @@ __global__ void __launch_bounds__(kTileThreads)
 #pragma unroll
     for (int i = 0; i < N; ++i) {
       const float value = masked(widen(in[step].values[i]), mask, key, packet * N + i);
-      sum[step].values[i] = narrow<Acc>(__fadd_rn(widen(sum[step].values[i]), value));
+      sum[step].values[i] = narrow<T>(__fadd_rn(widen(sum[step].values[i]), value));
     }
     store_packet(dx + packet * N, sum[step]);
   }
@@ -97,50 +93,41 @@ __global__ void __launch_bounds__(kTileThreads)
 // ------------------------------------------------------------------------------------------------
 // launchers
 
-template <typename T, typename Out>
+template <typename T>
 void lora_dropout(const T* x, const uint64_t* row_keys, uint64_t module_key, float p, int64_t rows,
-                  int64_t cols, int64_t x_stride, Out* y, Stream stream) {
+                  int64_t cols, int64_t x_stride, T* y, Stream stream) {
   if (rows == 0 || cols == 0) return;
-  constexpr int N = kWidth<T, Out>;
+  constexpr int N = kPacketWidth<T>;
   const bool whole = has_aligned_rows(x, x_stride) && has_aligned_rows(y, cols) && cols % N == 0;
   const RowTiles tiles = tile_rows(rows, whole ? cols / N : cols, kSteps, "lora_dropout");
-  launch(whole ? lora_dropout_kernel<T, Out, N> : lora_dropout_kernel<T, Out, 1>, tiles.grid,
-         tiles.block, 0, stream, x, x_stride, row_keys, dropout_mask(module_key, p), tiles, y);
+  launch(whole ? lora_dropout_kernel<T, N> : lora_dropout_kernel<T, 1>, tiles.grid, tiles.block, 0,
+         stream, x, x_stride, row_keys, dropout_mask(module_key, p), tiles, y);
 }
 
-template <typename T, typename Acc>
+template <typename T>
 void lora_dropout_accumulate(const T* g, const uint64_t* row_keys, uint64_t module_key, float p,
-                             int64_t rows, int64_t cols, int64_t g_stride, Acc* dx, Stream stream) {
+                             int64_t rows, int64_t cols, int64_t g_stride, T* dx, Stream stream) {
   if (rows == 0 || cols == 0) return;
-  constexpr int N = kWidth<T, Acc>;
+  constexpr int N = kPacketWidth<T>;
   const bool whole = has_aligned_rows(g, g_stride) && has_aligned_rows(dx, cols) && cols % N == 0;
   const RowTiles tiles =
       tile_rows(rows, whole ? cols / N : cols, kSteps, "lora_dropout_accumulate");
-  launch(
-      whole ? lora_dropout_accumulate_kernel<T, Acc, N> : lora_dropout_accumulate_kernel<T, Acc, 1>,
-      tiles.grid, tiles.block, 0, stream, g, g_stride, row_keys, dropout_mask(module_key, p), tiles,
-      dx);
+  launch(whole ? lora_dropout_accumulate_kernel<T, N> : lora_dropout_accumulate_kernel<T, 1>,
+         tiles.grid, tiles.block, 0, stream, g, g_stride, row_keys, dropout_mask(module_key, p),
+         tiles, dx);
 }
 
 template void lora_dropout(const float*, const uint64_t*, uint64_t, float, int64_t, int64_t,
                            int64_t, float*, Stream);
 template void lora_dropout(const bf16*, const uint64_t*, uint64_t, float, int64_t, int64_t, int64_t,
                            bf16*, Stream);
-template void lora_dropout(const bf16*, const uint64_t*, uint64_t, float, int64_t, int64_t, int64_t,
-                           float*, Stream);
 template void lora_dropout(const fp16*, const uint64_t*, uint64_t, float, int64_t, int64_t, int64_t,
                            fp16*, Stream);
-template void lora_dropout(const fp16*, const uint64_t*, uint64_t, float, int64_t, int64_t, int64_t,
-                           float*, Stream);
 template void lora_dropout_accumulate(const float*, const uint64_t*, uint64_t, float, int64_t,
                                       int64_t, int64_t, float*, Stream);
 template void lora_dropout_accumulate(const bf16*, const uint64_t*, uint64_t, float, int64_t,
                                       int64_t, int64_t, bf16*, Stream);
-template void lora_dropout_accumulate(const bf16*, const uint64_t*, uint64_t, float, int64_t,
-                                      int64_t, int64_t, float*, Stream);
 template void lora_dropout_accumulate(const fp16*, const uint64_t*, uint64_t, float, int64_t,
                                       int64_t, int64_t, fp16*, Stream);
-template void lora_dropout_accumulate(const fp16*, const uint64_t*, uint64_t, float, int64_t,
-                                      int64_t, int64_t, float*, Stream);
 
 }  // namespace rung::kernels::cuda

@@ -82,18 +82,16 @@ constexpr DropoutMask dropout_mask(uint64_t module_key, float p) {
 namespace cpu {
 
 // Given x [rows, cols] with x_stride elements between rows, and row_keys [rows], sets
-// y [rows, cols] (dense) to x / (1 - p) where kept, else 0. 0 <= p < 1.
-// <T, Out>: <float, float>, <bf16, bf16>, <bf16, float>, <fp16, fp16>, <fp16, float>.
-template <typename T, typename Out>
+// y [rows, cols] (dense) to x / (1 - p) where kept, else 0. 0 <= p < 1. T: float, bf16, fp16.
+template <typename T>
 void lora_dropout(const T* x, const uint64_t* row_keys, uint64_t module_key, float p, int64_t rows,
-                  int64_t cols, int64_t x_stride, Out* y);
+                  int64_t cols, int64_t x_stride, T* y);
 
 // The backward pass: dx [rows, cols] (dense) += g / (1 - p) where kept, for g [rows, cols] with
 // g_stride elements between rows. The quotient is float, and the sum is rounded once.
-// <T, Acc> as <T, Out> above.
-template <typename T, typename Acc>
+template <typename T>
 void lora_dropout_accumulate(const T* g, const uint64_t* row_keys, uint64_t module_key, float p,
-                             int64_t rows, int64_t cols, int64_t g_stride, Acc* dx);
+                             int64_t rows, int64_t cols, int64_t g_stride, T* dx);
 
 }  // namespace cpu
 
@@ -103,14 +101,14 @@ void lora_dropout_accumulate(const T* g, const uint64_t* row_keys, uint64_t modu
 namespace cuda {
 
 // As cpu::lora_dropout, bit for bit.
-template <typename T, typename Out>
+template <typename T>
 void lora_dropout(const T* x, const uint64_t* row_keys, uint64_t module_key, float p, int64_t rows,
-                  int64_t cols, int64_t x_stride, Out* y, Stream stream);
+                  int64_t cols, int64_t x_stride, T* y, Stream stream);
 
 // As cpu::lora_dropout_accumulate, bit for bit.
-template <typename T, typename Acc>
+template <typename T>
 void lora_dropout_accumulate(const T* g, const uint64_t* row_keys, uint64_t module_key, float p,
-                             int64_t rows, int64_t cols, int64_t g_stride, Acc* dx, Stream stream);
+                             int64_t rows, int64_t cols, int64_t g_stride, T* dx, Stream stream);
 
 }  // namespace cuda
 }  // namespace rung::kernels

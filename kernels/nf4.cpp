@@ -46,11 +46,11 @@ void quantize_tail(const T* x, int64_t count, uint8_t* codes, float* absmax) {
   *absmax = divisor;
 }
 
-template <typename T, typename Out>
-void dequantize_tail(const uint8_t* codes, float absmax, int64_t count, Out* out) {
+template <typename T>
+void dequantize_tail(const uint8_t* codes, float absmax, int64_t count, T* out) {
   for (int64_t i = 0; i < count; ++i) {
     const int code = i % 2 == 0 ? codes[i / 2] >> 4 : codes[i / 2] & 15;
-    out[i] = from_float<Out>(to_float(from_float<T>(kNf4Tables.values[code] * absmax)));
+    out[i] = from_float<T>(kNf4Tables.values[code] * absmax);
   }
 }
 
@@ -79,42 +79,42 @@ void for_each_chunk(const Nf4View& w, const Body& body) {
 }
 
 // Blocks [first, first + count) of w, the last of which may be short -> out.
-template <typename T, typename Out>
+template <typename T>
 void dequantize_blocks(const Nf4View& w, int64_t first, int64_t count, const float* scales,
-                       Out* out) {
+                       T* out) {
   const auto blocks =
-      has_avx2() ? avx2::nf4_dequantize_blocks<T, Out> : portable::nf4_dequantize_blocks<T, Out>;
+      has_avx2() ? avx2::nf4_dequantize_blocks<T> : portable::nf4_dequantize_blocks<T>;
   const int64_t num_full = std::min(count, w.num_elements / kNf4Block - first);
   const uint8_t* codes = w.codes + first * (kNf4Block / 2);
   blocks(codes, scales, num_full, out);
   if (num_full < count) {
-    dequantize_tail<T>(codes + num_full * (kNf4Block / 2), scales[num_full],
-                       w.num_elements % kNf4Block, out + num_full * kNf4Block);
+    dequantize_tail(codes + num_full * (kNf4Block / 2), scales[num_full],
+                    w.num_elements % kNf4Block, out + num_full * kNf4Block);
   }
 }
 
 // Where rows are whole blocks: the blocks of one row at a time, in place.
-template <typename T, typename Out>
+template <typename T>
 void dequantize_rows_of_blocks(const Nf4View& w, const Nf4Rows& rows, int64_t first, int64_t count,
-                               const float* scales, Out* out) {
+                               const float* scales, T* out) {
   const int64_t blocks_per_row = rows.cols / kNf4Block;
   for (int64_t done = 0; done < count;) {
     const int64_t row = (first + done) / blocks_per_row;
     const int64_t col = (first + done) % blocks_per_row;
     const int64_t run = std::min(count - done, blocks_per_row - col);
-    dequantize_blocks<T>(w, first + done, run, scales + done,
-                         out + row * rows.stride + col * kNf4Block);
+    dequantize_blocks(w, first + done, run, scales + done,
+                      out + row * rows.stride + col * kNf4Block);
     done += run;
   }
 }
 
 // Where blocks straddle rows: a block at a time, cut up afterwards.
-template <typename T, typename Out>
+template <typename T>
 void dequantize_any_rows(const Nf4View& w, const Nf4Rows& rows, int64_t first, int64_t count,
-                         const float* scales, Out* out) {
+                         const float* scales, T* out) {
   for (int64_t i = 0; i < count; ++i) {
-    Out block[kNf4Block];
-    dequantize_blocks<T>(w, first + i, 1, scales + i, block);
+    T block[kNf4Block];
+    dequantize_blocks(w, first + i, 1, scales + i, block);
     const int64_t begin = (first + i) * kNf4Block;
     const int64_t end = std::min(begin + kNf4Block, w.num_elements);
     for (int64_t at = begin; at < end;) {
@@ -218,20 +218,20 @@ void nf4_quantize_absmax(const float* absmax, int64_t num_blocks, uint8_t* absma
   }
 }
 
-template <typename T, typename Out>
-void nf4_dequantize(const Nf4View& w, Out* out) {
+template <typename T>
+void nf4_dequantize(const Nf4View& w, T* out) {
   for_each_chunk(w, [&](int64_t first, int64_t count, const float* scales) {
-    dequantize_blocks<T>(w, first, count, scales, out + first * kNf4Block);
+    dequantize_blocks(w, first, count, scales, out + first * kNf4Block);
   });
 }
 
-template <typename T, typename Out>
-void nf4_dequantize(const Nf4View& w, const Nf4Rows& rows, Out* out) {
+template <typename T>
+void nf4_dequantize(const Nf4View& w, const Nf4Rows& rows, T* out) {
   for_each_chunk(w, [&](int64_t first, int64_t count, const float* scales) {
     if (rows.cols % kNf4Block == 0) {
-      dequantize_rows_of_blocks<T>(w, rows, first, count, scales, out);
+      dequantize_rows_of_blocks(w, rows, first, count, scales, out);
     } else {
-      dequantize_any_rows<T>(w, rows, first, count, scales, out);
+      dequantize_any_rows(w, rows, first, count, scales, out);
     }
   });
 }
@@ -241,15 +241,11 @@ const float* nf4_nested_map() { return dynamic_map(MapSign::kSigned); }
 template void nf4_quantize(const float*, int64_t, uint8_t*, float*);
 template void nf4_quantize(const bf16*, int64_t, uint8_t*, float*);
 template void nf4_quantize(const fp16*, int64_t, uint8_t*, float*);
-template void nf4_dequantize<float, float>(const Nf4View&, float*);
-template void nf4_dequantize<float, float>(const Nf4View&, const Nf4Rows&, float*);
-template void nf4_dequantize<bf16, bf16>(const Nf4View&, bf16*);
-template void nf4_dequantize<bf16, bf16>(const Nf4View&, const Nf4Rows&, bf16*);
-template void nf4_dequantize<bf16, float>(const Nf4View&, float*);
-template void nf4_dequantize<bf16, float>(const Nf4View&, const Nf4Rows&, float*);
-template void nf4_dequantize<fp16, fp16>(const Nf4View&, fp16*);
-template void nf4_dequantize<fp16, fp16>(const Nf4View&, const Nf4Rows&, fp16*);
-template void nf4_dequantize<fp16, float>(const Nf4View&, float*);
-template void nf4_dequantize<fp16, float>(const Nf4View&, const Nf4Rows&, float*);
+template void nf4_dequantize(const Nf4View&, float*);
+template void nf4_dequantize(const Nf4View&, const Nf4Rows&, float*);
+template void nf4_dequantize(const Nf4View&, bf16*);
+template void nf4_dequantize(const Nf4View&, const Nf4Rows&, bf16*);
+template void nf4_dequantize(const Nf4View&, fp16*);
+template void nf4_dequantize(const Nf4View&, const Nf4Rows&, fp16*);
 
 }  // namespace rung::kernels::cpu

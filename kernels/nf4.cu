@@ -124,14 +124,13 @@ __device__ inline float restore_scale(StoredScale<scales> stored, const float* m
 }
 
 // The elements whose codes are `packed`, rounded to T.
-template <typename T, typename Out>
-__device__ inline Packet<Out, kPacketWidth<Out>> look_up(const float* table, uint32_t packed,
-                                                         float scale) {
-  Packet<Out, kPacketWidth<Out>> result;
+template <typename T>
+__device__ inline Packet<T, kPacketWidth<T>> look_up(const float* table, uint32_t packed,
+                                                     float scale) {
+  Packet<T, kPacketWidth<T>> result;
 #pragma unroll
-  for (int k = 0; k < kPacketWidth<Out>; ++k) {
-    result.values[k] =
-        narrow_as<T, Out>(__fmul_rn(table[(packed >> nibble_shift(k)) & 15u], scale));
+  for (int k = 0; k < kPacketWidth<T>; ++k) {
+    result.values[k] = narrow<T>(__fmul_rn(table[(packed >> nibble_shift(k)) & 15u], scale));
   }
   return result;
 }
@@ -139,13 +138,12 @@ __device__ inline Packet<Out, kPacketWidth<Out>> look_up(const float* table, uin
 // Where elements go. store() writes the packet of elements [first, first + kWidth), or the first
 // `count` of them.
 struct Dense {
-  template <typename Out, int kWidth>
-  __device__ void store(const Packet<Out, kWidth>& packet, int64_t first, Out* out) const {
+  template <typename T, int kWidth>
+  __device__ void store(const Packet<T, kWidth>& packet, int64_t first, T* out) const {
     store_packet(out + first, packet);
   }
-  template <typename Out, int kWidth>
-  __device__ void store(const Packet<Out, kWidth>& packet, int64_t first, int count,
-                        Out* out) const {
+  template <typename T, int kWidth>
+  __device__ void store(const Packet<T, kWidth>& packet, int64_t first, int count, T* out) const {
 #pragma unroll
     for (int k = 0; k < kWidth; ++k) {
       if (k < count) out[first + k] = packet.values[k];
@@ -156,13 +154,12 @@ struct Dense {
 // Rows of whole packets, fewer than 2^31 of them. Counted in packets, so that the compiler sees
 // that a packet is aligned and does not cut its store.
 struct PacketRows {
-  template <typename Out, int kWidth>
-  __device__ void store(const Packet<Out, kWidth>& packet, int64_t first, Out* out) const {
+  template <typename T, int kWidth>
+  __device__ void store(const Packet<T, kWidth>& packet, int64_t first, T* out) const {
     Dense().store(packet, place(first / kWidth) * kWidth, out);
   }
-  template <typename Out, int kWidth>
-  __device__ void store(const Packet<Out, kWidth>& packet, int64_t first, int count,
-                        Out* out) const {
+  template <typename T, int kWidth>
+  __device__ void store(const Packet<T, kWidth>& packet, int64_t first, int count, T* out) const {
     Dense().store(packet, place(first / kWidth) * kWidth, count, out);
   }
   __device__ int64_t place(int64_t packet_idx) const {
@@ -175,13 +172,12 @@ struct PacketRows {
 
 // Rows of any length at any place, element by element.
 struct AnyRows {
-  template <typename Out, int kWidth>
-  __device__ void store(const Packet<Out, kWidth>& packet, int64_t first, Out* out) const {
+  template <typename T, int kWidth>
+  __device__ void store(const Packet<T, kWidth>& packet, int64_t first, T* out) const {
     store(packet, first, kWidth, out);
   }
-  template <typename Out, int kWidth>
-  __device__ void store(const Packet<Out, kWidth>& packet, int64_t first, int count,
-                        Out* out) const {
+  template <typename T, int kWidth>
+  __device__ void store(const Packet<T, kWidth>& packet, int64_t first, int count, T* out) const {
     const int64_t row = first / rows.cols;
     int64_t col = first - row * rows.cols;
     out += row * rows.stride;
@@ -199,10 +195,10 @@ struct AnyRows {
 };
 
 // A packet that may end past the tensor's last element.
-template <typename T, typename Layout, typename Out>
+template <typename T, typename Layout>
 __device__ inline void dequantize_tail(const Nf4View& w, const float* table, int64_t first,
-                                       float scale, const Layout& layout, Out* out) {
-  constexpr int kWidth = kPacketWidth<Out>;
+                                       float scale, const Layout& layout, T* out) {
+  constexpr int kWidth = kPacketWidth<T>;
   const int64_t left = w.num_elements - first;
   const int count = left < kWidth ? static_cast<int>(left) : kWidth;
   uint32_t packed = 0;
@@ -210,17 +206,17 @@ __device__ inline void dequantize_tail(const Nf4View& w, const float* table, int
   for (int k = 0; k < kWidth; k += 2) {
     if (k < count) packed |= uint32_t{w.codes[(first + k) / 2]} << (4 * k);
   }
-  layout.store(look_up<T, Out>(table, packed, scale), first, count, out);
+  layout.store(look_up<T>(table, packed, scale), first, count, out);
 }
 
 // w -> out [num_elements], rounded to T. The 16 values lie in 16 different banks of shared memory,
 // so that lanes never wait for one another in the lookup. In all thread blocks but the last the
 // loads of all steps are issued before anything is waited for.
-template <typename T, typename Out, Scales scales, typename Layout>
+template <typename T, Scales scales, typename Layout>
 __global__ void __launch_bounds__(kThreads)
-    nf4_dequantize_kernel(Nf4View w, Nf4Tables tables, Layout layout, Out* __restrict__ out) {
+    nf4_dequantize_kernel(Nf4View w, Nf4Tables tables, Layout layout, T* __restrict__ out) {
   static_assert(kThreads == 256, "each thread copies one entry of the nested map");
-  constexpr int kWidth = kPacketWidth<Out>;
+  constexpr int kWidth = kPacketWidth<T>;
   constexpr int kStride = kThreads * kWidth;
   constexpr int kTile = kStride * kSteps;
   static_assert(kNf4Block * kNf4NestedBlock % kTile == 0, "a tile has one second-level scale");
@@ -259,13 +255,13 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
     for (int step = 0; step < kSteps; ++step) {
       const float scale = restore_scale<scales>(stored[step], map, range, w.nested_offset);
-      layout.store(look_up<T, Out>(table, packed[step], scale), base + step * kStride, out);
+      layout.store(look_up<T>(table, packed[step], scale), base + step * kStride, out);
     }
   } else {
     for (int64_t first = base; first < w.num_elements; first += kStride) {
       const float scale = restore_scale<scales>(load_scale<scales>(w, first / kNf4Block), map,
                                                 range, w.nested_offset);
-      dequantize_tail<T>(w, table, first, scale, layout, out);
+      dequantize_tail(w, table, first, scale, layout, out);
     }
   }
 }
@@ -403,52 +399,48 @@ void nf4_quantize_absmax(const float* absmax, int64_t num_blocks, const float* n
 
 namespace {
 
-template <typename T, typename Out, typename Layout>
-void launch_dequantize(const Nf4View& w, const Layout& layout, Out* out, Stream stream) {
+template <typename T, typename Layout>
+void launch_dequantize(const Nf4View& w, const Layout& layout, T* out, Stream stream) {
   check_alignment(w.codes, 4, "nf4_dequantize: codes");
   const unsigned grid =
-      num_blocks_for(w.num_elements, int64_t{kThreads} * kPacketWidth<Out> * kSteps);
-  const auto kernel = w.absmax != nullptr ? nf4_dequantize_kernel<T, Out, Scales::kPlain, Layout>
-                                          : nf4_dequantize_kernel<T, Out, Scales::kNested, Layout>;
+      num_blocks_for(w.num_elements, int64_t{kThreads} * kPacketWidth<T> * kSteps);
+  const auto kernel = w.absmax != nullptr ? nf4_dequantize_kernel<T, Scales::kPlain, Layout>
+                                          : nf4_dequantize_kernel<T, Scales::kNested, Layout>;
   launch(kernel, grid, kThreads, 0, stream, w, kNf4Tables, layout, out);
 }
 
 }  // namespace
 
-template <typename T, typename Out>
-void nf4_dequantize(const Nf4View& w, Out* out, Stream stream) {
+template <typename T>
+void nf4_dequantize(const Nf4View& w, T* out, Stream stream) {
   if (w.num_elements == 0) return;
   check_alignment(out, 16, "nf4_dequantize: out");
-  launch_dequantize<T>(w, Dense(), out, stream);
+  launch_dequantize(w, Dense(), out, stream);
 }
 
-template <typename T, typename Out>
-void nf4_dequantize(const Nf4View& w, const Nf4Rows& rows, Out* out, Stream stream) {
+template <typename T>
+void nf4_dequantize(const Nf4View& w, const Nf4Rows& rows, T* out, Stream stream) {
   if (w.num_elements == 0) return;
-  constexpr int64_t kWidth = kPacketWidth<Out>;
+  constexpr int64_t kWidth = kPacketWidth<T>;
   constexpr int64_t kMaxPackets = std::numeric_limits<int32_t>::max();
   if (rows.cols % kWidth == 0 && has_aligned_rows(out, rows.stride) &&
       std::max(w.num_elements, rows.cols) / kWidth < kMaxPackets) {
     const FastDivider packets_per_row(static_cast<uint32_t>(rows.cols / kWidth));
-    launch_dequantize<T>(w, PacketRows{packets_per_row, (rows.stride - rows.cols) / kWidth}, out,
-                         stream);
+    launch_dequantize(w, PacketRows{packets_per_row, (rows.stride - rows.cols) / kWidth}, out,
+                      stream);
   } else {
-    launch_dequantize<T>(w, AnyRows{rows}, out, stream);
+    launch_dequantize(w, AnyRows{rows}, out, stream);
   }
 }
 
 template void nf4_quantize(const float*, int64_t, uint8_t*, float*, Stream);
 template void nf4_quantize(const bf16*, int64_t, uint8_t*, float*, Stream);
 template void nf4_quantize(const fp16*, int64_t, uint8_t*, float*, Stream);
-template void nf4_dequantize<float, float>(const Nf4View&, float*, Stream);
-template void nf4_dequantize<float, float>(const Nf4View&, const Nf4Rows&, float*, Stream);
-template void nf4_dequantize<bf16, bf16>(const Nf4View&, bf16*, Stream);
-template void nf4_dequantize<bf16, bf16>(const Nf4View&, const Nf4Rows&, bf16*, Stream);
-template void nf4_dequantize<bf16, float>(const Nf4View&, float*, Stream);
-template void nf4_dequantize<bf16, float>(const Nf4View&, const Nf4Rows&, float*, Stream);
-template void nf4_dequantize<fp16, fp16>(const Nf4View&, fp16*, Stream);
-template void nf4_dequantize<fp16, fp16>(const Nf4View&, const Nf4Rows&, fp16*, Stream);
-template void nf4_dequantize<fp16, float>(const Nf4View&, float*, Stream);
-template void nf4_dequantize<fp16, float>(const Nf4View&, const Nf4Rows&, float*, Stream);
+template void nf4_dequantize(const Nf4View&, float*, Stream);
+template void nf4_dequantize(const Nf4View&, const Nf4Rows&, float*, Stream);
+template void nf4_dequantize(const Nf4View&, bf16*, Stream);
+template void nf4_dequantize(const Nf4View&, const Nf4Rows&, bf16*, Stream);
+template void nf4_dequantize(const Nf4View&, fp16*, Stream);
+template void nf4_dequantize(const Nf4View&, const Nf4Rows&, fp16*, Stream);
 
 }  // namespace rung::kernels::cuda

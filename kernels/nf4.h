@@ -53,14 +53,13 @@ void nf4_quantize(const T* x, int64_t n, uint8_t* codes, float* absmax);
 void nf4_quantize_absmax(const float* absmax, int64_t num_blocks, uint8_t* absmax_codes,
                          float* nested_absmax, float* nested_offset);
 
-// Given w, sets out [w.num_elements]: each value rounded to T and stored as Out.
-// <float, float>, <bf16, bf16>, <bf16, float>, <fp16, fp16>, <fp16, float>.
-template <typename T, typename Out>
-void nf4_dequantize(const Nf4View& w, Out* out);
+// Given w, sets out [w.num_elements], each value rounded to T. T: float, bf16, fp16.
+template <typename T>
+void nf4_dequantize(const Nf4View& w, T* out);
 
 // The same values as rows of `out`. Fast where cols is a multiple of 64.
-template <typename T, typename Out>
-void nf4_dequantize(const Nf4View& w, const Nf4Rows& rows, Out* out);
+template <typename T>
+void nf4_dequantize(const Nf4View& w, const Nf4Rows& rows, T* out);
 
 // The signed dynamic 8-bit map [256], ascending: what `nested_map` is for tensors quantised here.
 const float* nf4_nested_map();
@@ -83,13 +82,13 @@ void nf4_quantize_absmax(const float* absmax, int64_t num_blocks, const float* n
                          Stream stream);
 
 // As cpu::nf4_dequantize, byte for byte.
-template <typename T, typename Out>
-void nf4_dequantize(const Nf4View& w, Out* out, Stream stream);
+template <typename T>
+void nf4_dequantize(const Nf4View& w, T* out, Stream stream);
 
 // The same. Fast where out is aligned to 16 bytes and cols and stride are multiples of 8 (4 where
-// Out is float); other rows are written element by element.
-template <typename T, typename Out>
-void nf4_dequantize(const Nf4View& w, const Nf4Rows& rows, Out* out, Stream stream);
+// T is float); other rows are written element by element.
+template <typename T>
+void nf4_dequantize(const Nf4View& w, const Nf4Rows& rows, T* out, Stream stream);
 
 }  // namespace cuda
 }  // namespace rung::kernels

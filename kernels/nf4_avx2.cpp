@@ -94,19 +94,7 @@ inline __m256i round_bits(__m256 values) {
   }
 }
 
-// 8 floats rounded to T, as floats.
-template <typename T>
-inline __m256 round_floats(__m256 values) {
-  if constexpr (std::is_same_v<T, float>) {
-    return values;
-  } else if constexpr (std::is_same_v<T, fp16>) {
-    return _mm256_cvtph_ps(_mm256_cvtps_ph(values, _MM_FROUND_TO_NEAREST_INT));
-  } else {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(round_bits<T>(values), 16));
-  }
-}
-
-// 64 outputs of 32 bits, from the values of codes 0-7 and 8-15.
+// 64 floats, from the values of codes 0-7 and 8-15.
 inline void look_up(__m256 low_half, __m256 high_half, const uint8_t* codes, float* out) {
   const __m256i nibble_shifts = _mm256_setr_epi32(4, 0, 12, 8, 20, 16, 28, 24);
   for (int i = 0; i < kVectors; ++i) {
@@ -173,17 +161,16 @@ void nf4_quantize_blocks(const T* x, int64_t num_blocks, uint8_t* codes, float* 
   }
 }
 
-template <typename T, typename Out>
-void nf4_dequantize_blocks(const uint8_t* codes, const float* absmax, int64_t num_blocks,
-                           Out* out) {
+template <typename T>
+void nf4_dequantize_blocks(const uint8_t* codes, const float* absmax, int64_t num_blocks, T* out) {
   for (int64_t block = 0; block < num_blocks; ++block) {
     const __m256 scale = _mm256_set1_ps(absmax[block]);
     const __m256 low = _mm256_mul_ps(_mm256_loadu_ps(kNf4Tables.values), scale);
     const __m256 high = _mm256_mul_ps(_mm256_loadu_ps(kNf4Tables.values + kLanes), scale);
     const uint8_t* block_codes = codes + block * (kNf4Block / 2);
-    Out* block_out = out + block * kNf4Block;
-    if constexpr (sizeof(Out) == 4) {
-      look_up(round_floats<T>(low), round_floats<T>(high), block_codes, block_out);
+    T* block_out = out + block * kNf4Block;
+    if constexpr (std::is_same_v<T, float>) {
+      look_up(low, high, block_codes, block_out);
     } else {
       look_up(round_bits<T>(low), round_bits<T>(high), block_codes,
               reinterpret_cast<uint16_t*>(block_out));
@@ -194,10 +181,8 @@ void nf4_dequantize_blocks(const uint8_t* codes, const float* absmax, int64_t nu
 template void nf4_quantize_blocks(const float*, int64_t, uint8_t*, float*);
 template void nf4_quantize_blocks(const bf16*, int64_t, uint8_t*, float*);
 template void nf4_quantize_blocks(const fp16*, int64_t, uint8_t*, float*);
-template void nf4_dequantize_blocks<float, float>(const uint8_t*, const float*, int64_t, float*);
-template void nf4_dequantize_blocks<bf16, bf16>(const uint8_t*, const float*, int64_t, bf16*);
-template void nf4_dequantize_blocks<bf16, float>(const uint8_t*, const float*, int64_t, float*);
-template void nf4_dequantize_blocks<fp16, fp16>(const uint8_t*, const float*, int64_t, fp16*);
-template void nf4_dequantize_blocks<fp16, float>(const uint8_t*, const float*, int64_t, float*);
+template void nf4_dequantize_blocks(const uint8_t*, const float*, int64_t, float*);
+template void nf4_dequantize_blocks(const uint8_t*, const float*, int64_t, bf16*);
+template void nf4_dequantize_blocks(const uint8_t*, const float*, int64_t, fp16*);
 
 }  // namespace rung::kernels::cpu::avx2

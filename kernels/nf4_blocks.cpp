@@ -39,15 +39,11 @@ void nf4_quantize_blocks(const T* x, int64_t num_blocks, uint8_t* codes, float* 
   }
 }
 
-template <typename T, typename Out>
-void nf4_dequantize_blocks(const uint8_t* codes, const float* absmax, int64_t num_blocks,
-                           Out* out) {
+template <typename T>
+void nf4_dequantize_blocks(const uint8_t* codes, const float* absmax, int64_t num_blocks, T* out) {
   for (int64_t block = 0; block < num_blocks; ++block) {
-    Out values[16];
-    for (int k = 0; k < 16; ++k) {
-      const T rounded = from_float<T>(kNf4Tables.values[k] * absmax[block]);
-      values[k] = from_float<Out>(to_float(rounded));
-    }
+    T values[16];
+    for (int k = 0; k < 16; ++k) values[k] = from_float<T>(kNf4Tables.values[k] * absmax[block]);
     for (int64_t i = block * (kNf4Block / 2); i < (block + 1) * (kNf4Block / 2); ++i) {
       out[2 * i] = values[codes[i] >> 4];
       out[2 * i + 1] = values[codes[i] & 15];
@@ -58,11 +54,9 @@ void nf4_dequantize_blocks(const uint8_t* codes, const float* absmax, int64_t nu
 template void nf4_quantize_blocks(const float*, int64_t, uint8_t*, float*);
 template void nf4_quantize_blocks(const bf16*, int64_t, uint8_t*, float*);
 template void nf4_quantize_blocks(const fp16*, int64_t, uint8_t*, float*);
-template void nf4_dequantize_blocks<float, float>(const uint8_t*, const float*, int64_t, float*);
-template void nf4_dequantize_blocks<bf16, bf16>(const uint8_t*, const float*, int64_t, bf16*);
-template void nf4_dequantize_blocks<bf16, float>(const uint8_t*, const float*, int64_t, float*);
-template void nf4_dequantize_blocks<fp16, fp16>(const uint8_t*, const float*, int64_t, fp16*);
-template void nf4_dequantize_blocks<fp16, float>(const uint8_t*, const float*, int64_t, float*);
+template void nf4_dequantize_blocks(const uint8_t*, const float*, int64_t, float*);
+template void nf4_dequantize_blocks(const uint8_t*, const float*, int64_t, bf16*);
+template void nf4_dequantize_blocks(const uint8_t*, const float*, int64_t, fp16*);
 
 }  // namespace portable
 }  // namespace rung::kernels::cpu

@@ -18,15 +18,15 @@ namespace portable {
 template <typename T>
 void nf4_quantize_blocks(const T* x, int64_t num_blocks, uint8_t* codes, float* absmax);
 // codes [32 * num_blocks], absmax [num_blocks] -> out [64 * num_blocks].
-template <typename T, typename Out>
-void nf4_dequantize_blocks(const uint8_t* codes, const float* absmax, int64_t num_blocks, Out* out);
+template <typename T>
+void nf4_dequantize_blocks(const uint8_t* codes, const float* absmax, int64_t num_blocks, T* out);
 }  // namespace portable
 
 namespace avx2 {
 template <typename T>
 void nf4_quantize_blocks(const T* x, int64_t num_blocks, uint8_t* codes, float* absmax);
-template <typename T, typename Out>
-void nf4_dequantize_blocks(const uint8_t* codes, const float* absmax, int64_t num_blocks, Out* out);
+template <typename T>
+void nf4_dequantize_blocks(const uint8_t* codes, const float* absmax, int64_t num_blocks, T* out);
 }  // namespace avx2
 
 }  // namespace rung::kernels::cpu

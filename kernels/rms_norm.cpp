@@ -21,9 +21,8 @@ RUNG_SIMD_CLONES void add_vectors(const T* x, const T* residual, int64_t cols, T
 }
 
 // Returns rstd.
-template <typename T, typename Out>
-RUNG_SIMD_CLONES float forward_vector(const T* x, const T* weight, float eps, int64_t cols,
-                                      Out* y) {
+template <typename T>
+RUNG_SIMD_CLONES float forward_vector(const T* x, const T* weight, float eps, int64_t cols, T* y) {
   float squares = 0.0f;
 #pragma omp simd reduction(+ : squares)
   for (int64_t i = 0; i < cols; ++i) {
@@ -34,14 +33,14 @@ RUNG_SIMD_CLONES float forward_vector(const T* x, const T* weight, float eps, in
 #pragma GCC ivdep
   for (int64_t i = 0; i < cols; ++i) {
     const float normed = to_float(from_float<T>(to_float(x[i]) * rstd));
-    y[i] = from_float<Out>(to_float(from_float<T>(normed * to_float(weight[i]))));
+    y[i] = from_float<T>(normed * to_float(weight[i]));
   }
   return rstd;
 }
 
 // With n = x * rstd and d = dy * weight: dx = rstd * (d - n * mean(n * d)) + dresidual.
-template <Residual kind, typename T, typename Grad>
-RUNG_SIMD_CLONES void backward_vector(const Grad* dy, const T* x, const T* weight, float rstd,
+template <Residual kind, typename T>
+RUNG_SIMD_CLONES void backward_vector(const T* dy, const T* x, const T* weight, float rstd,
                                       const T* dresidual, int64_t cols, T* dx) {
   float dot = 0.0f;
 #pragma omp simd reduction(+ : dot)
@@ -72,8 +71,8 @@ void for_each_vector(const RmsNormShape& shape, const Body& body) {
 
 }  // namespace
 
-template <typename T, typename Out>
-void rms_norm_forward(const T* x, const T* weight, float eps, const RmsNormShape& shape, Out* y,
+template <typename T>
+void rms_norm_forward(const T* x, const T* weight, float eps, const RmsNormShape& shape, T* y,
                       float* rstd) {
   for_each_vector(shape, [&](int64_t at_x, int64_t at_y, int64_t vector) {
     const float vector_rstd = forward_vector(x + at_x, weight, eps, shape.cols, y + at_y);
@@ -81,9 +80,9 @@ void rms_norm_forward(const T* x, const T* weight, float eps, const RmsNormShape
   });
 }
 
-template <typename T, typename Out>
+template <typename T>
 void rms_norm_add_forward(const T* x, const T* residual, const T* weight, float eps,
-                          const RmsNormShape& shape, T* sum, Out* y, float* rstd) {
+                          const RmsNormShape& shape, T* sum, T* y, float* rstd) {
   for_each_vector(shape, [&](int64_t at_x, int64_t at_y, int64_t vector) {
     add_vectors(x + at_x, residual + at_x, shape.cols, sum + at_x);
     const float vector_rstd = forward_vector(sum + at_x, weight, eps, shape.cols, y + at_y);
@@ -91,8 +90,8 @@ void rms_norm_add_forward(const T* x, const T* residual, const T* weight, float 
   });
 }
 
-template <typename T, typename Grad>
-void rms_norm_backward(const Grad* dy, const T* x, const T* weight, const float* rstd,
+template <typename T>
+void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* rstd,
                        const RmsNormShape& shape, T* dx) {
   for_each_vector(shape, [&](int64_t at_x, int64_t at_y, int64_t vector) {
     backward_vector<Residual::kAbsent>(dy + at_y, x + at_x, weight, rstd[vector],
@@ -100,8 +99,8 @@ void rms_norm_backward(const Grad* dy, const T* x, const T* weight, const float*
   });
 }
 
-template <typename T, typename Grad>
-void rms_norm_backward(const Grad* dy, const T* x, const T* weight, const float* rstd,
+template <typename T>
+void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* rstd,
                        const T* dresidual, const RmsNormShape& shape, T* dx) {
   if (dresidual == nullptr) return rms_norm_backward(dy, x, weight, rstd, shape, dx);
   for_each_vector(shape, [&](int64_t at_x, int64_t at_y, int64_t vector) {
@@ -110,20 +109,18 @@ void rms_norm_backward(const Grad* dy, const T* x, const T* weight, const float*
   });
 }
 
-#define RUNG_INSTANTIATE(T, Out)                                                                   \
-  template void rms_norm_forward(const T*, const T*, float, const RmsNormShape&, Out*, float*);    \
+#define RUNG_INSTANTIATE(T)                                                                        \
+  template void rms_norm_forward(const T*, const T*, float, const RmsNormShape&, T*, float*);      \
   template void rms_norm_add_forward(const T*, const T*, const T*, float, const RmsNormShape&, T*, \
-                                     Out*, float*);                                                \
-  template void rms_norm_backward(const Out*, const T*, const T*, const float*,                    \
-                                  const RmsNormShape&, T*);                                        \
-  template void rms_norm_backward(const Out*, const T*, const T*, const float*, const T*,          \
+                                     T*, float*);                                                  \
+  template void rms_norm_backward(const T*, const T*, const T*, const float*, const RmsNormShape&, \
+                                  T*);                                                             \
+  template void rms_norm_backward(const T*, const T*, const T*, const float*, const T*,            \
                                   const RmsNormShape&, T*);
 
-RUNG_INSTANTIATE(float, float)
-RUNG_INSTANTIATE(bf16, bf16)
-RUNG_INSTANTIATE(bf16, float)
-RUNG_INSTANTIATE(fp16, fp16)
-RUNG_INSTANTIATE(fp16, float)
+RUNG_INSTANTIATE(float)
+RUNG_INSTANTIATE(bf16)
+RUNG_INSTANTIATE(fp16)
 
 #undef RUNG_INSTANTIATE
 

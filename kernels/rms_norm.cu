@@ -94,10 +94,10 @@ __device__ float sum_over_vector(float value) {
 
 // x, or x + residual which becomes sum -> y, rstd. y may be x, and sum x or residual: a thread
 // reads a packet before it writes there, and no other thread reads it.
-template <typename T, typename Out, int kWidth, int kPieces, Residual kind>
+template <typename T, int kWidth, int kPieces, Residual kind>
 __global__ void __launch_bounds__(kBlock<kWidth, kPieces>)
     rms_norm_forward_kernel(const T* x, const T* residual, const T* __restrict__ weight, float eps,
-                            RmsNormShape shape, T* sum, Out* y, float* rstd) {
+                            RmsNormShape shape, T* sum, T* y, float* rstd) {
   const Piece<kWidth, kPieces> piece(shape);
   Packet<T, kWidth> held[kPieces];
   piece.load(x + piece.x_offset, held);
@@ -133,24 +133,23 @@ __global__ void __launch_bounds__(kBlock<kWidth, kPieces>)
     const int i = piece.packet(k);
     if (i >= piece.num_packets) continue;
     const Packet<T, kWidth> w = load_packet<kWidth>(weight + i * kWidth);
-    Packet<Out, kWidth> result;
+    Packet<T, kWidth> result;
 #pragma unroll
     for (int j = 0; j < kWidth; ++j) {
       const float normed = widen(narrow<T>(widen(held[k].values[j]) * vector_rstd));
-      result.values[j] = narrow_as<T, Out>(normed * widen(w.values[j]));
+      result.values[j] = narrow<T>(normed * widen(w.values[j]));
     }
     store_packet(y + piece.y_offset + i * kWidth, result);
   }
 }
 
 // Sets values to those of x, and products to dy * weight.
-template <typename T, typename Grad, int kWidth, int kPieces>
-__device__ inline void load_products(const Piece<kWidth, kPieces>& piece, const T* x,
-                                     const Grad* dy, const T* __restrict__ weight,
-                                     float (&values)[kPieces][kWidth],
+template <typename T, int kWidth, int kPieces>
+__device__ inline void load_products(const Piece<kWidth, kPieces>& piece, const T* x, const T* dy,
+                                     const T* __restrict__ weight, float (&values)[kPieces][kWidth],
                                      float (&products)[kPieces][kWidth]) {
   Packet<T, kWidth> x_packets[kPieces];
-  Packet<Grad, kWidth> dy_packets[kPieces];
+  Packet<T, kWidth> dy_packets[kPieces];
   Packet<T, kWidth> weights[kPieces];
   piece.load(x, x_packets);
   piece.load(dy, dy_packets);
@@ -167,9 +166,9 @@ __device__ inline void load_products(const Piece<kWidth, kPieces>& piece, const 
 
 // With n = x * rstd and d = dy * weight: dx = rstd * (d - n * mean(n * d)) + dresidual. dx may be
 // any of the inputs of its shape, for the same reason as above.
-template <typename T, typename Grad, int kWidth, int kPieces, Residual kind>
+template <typename T, int kWidth, int kPieces, Residual kind>
 __global__ void __launch_bounds__(kBlock<kWidth, kPieces>)
-    rms_norm_backward_kernel(const Grad* dy, const T* x, const T* __restrict__ weight,
+    rms_norm_backward_kernel(const T* dy, const T* x, const T* __restrict__ weight,
                              const float* __restrict__ rstd, const T* dresidual, RmsNormShape shape,
                              T* dx) {
   constexpr int kAhead = kPieces < 4 ? kPieces : 4;
@@ -235,8 +234,8 @@ Blocks blocks_for(const RmsNormShape& shape, int width, int pieces) {
           .block = dim3(static_cast<unsigned>(threads), static_cast<unsigned>(vectors_per_block))};
 }
 
-template <typename T, typename Out>
-bool has_aligned_packets(const T* x, const T* weight, const Out* y, const RmsNormShape& shape) {
+template <typename T>
+bool has_aligned_packets(const T* x, const T* weight, const T* y, const RmsNormShape& shape) {
   return has_aligned_rows(x, shape.x_stride) && has_aligned_rows(weight, shape.cols) &&
          has_aligned_rows(y, shape.y_stride);
 }
@@ -279,15 +278,15 @@ void launch_choice(const KernelChoice<Kernel>& choice, bool is_aligned, const Rm
   launch(kernel, blocks.grid, blocks.block, 0, stream, args...);
 }
 
-template <typename T, typename Out, Residual kind>
+template <typename T, Residual kind>
 void launch_forward(const T* x, const T* residual, const T* weight, float eps,
-                    const RmsNormShape& shape, T* sum, Out* y, float* rstd, Stream stream) {
+                    const RmsNormShape& shape, T* sum, T* y, float* rstd, Stream stream) {
   constexpr int kWidth = kPacketWidth<T>;
   const KernelChoice choice = {
       .name = kind == Residual::kAdded ? "rms_norm_add_forward" : "rms_norm_forward",
-      .by_element = &rms_norm_forward_kernel<T, Out, 1, kLooseElements, kind>,
-      .one_packet = &rms_norm_forward_kernel<T, Out, kWidth, 1, kind>,
-      .packets = &rms_norm_forward_kernel<T, Out, kWidth, kPackets<T>, kind>,
+      .by_element = &rms_norm_forward_kernel<T, 1, kLooseElements, kind>,
+      .one_packet = &rms_norm_forward_kernel<T, kWidth, 1, kind>,
+      .packets = &rms_norm_forward_kernel<T, kWidth, kPackets<T>, kind>,
       .width = kWidth,
       .pieces = kPackets<T>,
   };
@@ -297,15 +296,15 @@ void launch_forward(const T* x, const T* residual, const T* weight, float eps,
   launch_choice(choice, is_aligned, shape, stream, x, residual, weight, eps, shape, sum, y, rstd);
 }
 
-template <typename T, typename Grad, Residual kind>
-void launch_backward(const Grad* dy, const T* x, const T* weight, const float* rstd,
+template <typename T, Residual kind>
+void launch_backward(const T* dy, const T* x, const T* weight, const float* rstd,
                      const T* dresidual, const RmsNormShape& shape, T* dx, Stream stream) {
   constexpr int kWidth = kPacketWidth<T>;
   const KernelChoice choice = {
       .name = "rms_norm_backward",
-      .by_element = &rms_norm_backward_kernel<T, Grad, 1, kLooseElements, kind>,
-      .one_packet = &rms_norm_backward_kernel<T, Grad, kWidth, 1, kind>,
-      .packets = &rms_norm_backward_kernel<T, Grad, kWidth, kPackets<T>, kind>,
+      .by_element = &rms_norm_backward_kernel<T, 1, kLooseElements, kind>,
+      .one_packet = &rms_norm_backward_kernel<T, kWidth, 1, kind>,
+      .packets = &rms_norm_backward_kernel<T, kWidth, kPackets<T>, kind>,
       .width = kWidth,
       .pieces = kPackets<T>,
   };
@@ -320,49 +319,45 @@ void launch_backward(const Grad* dy, const T* x, const T* weight, const float* r
 // ------------------------------------------------------------------------------------------------
 // launchers
 
-template <typename T, typename Out>
-void rms_norm_forward(const T* x, const T* weight, float eps, const RmsNormShape& shape, Out* y,
+template <typename T>
+void rms_norm_forward(const T* x, const T* weight, float eps, const RmsNormShape& shape, T* y,
                       float* rstd, Stream stream) {
-  launch_forward<T, Out, Residual::kAbsent>(x, nullptr, weight, eps, shape, nullptr, y, rstd,
-                                            stream);
+  launch_forward<T, Residual::kAbsent>(x, nullptr, weight, eps, shape, nullptr, y, rstd, stream);
 }
 
-template <typename T, typename Out>
+template <typename T>
 void rms_norm_add_forward(const T* x, const T* residual, const T* weight, float eps,
-                          const RmsNormShape& shape, T* sum, Out* y, float* rstd, Stream stream) {
-  launch_forward<T, Out, Residual::kAdded>(x, residual, weight, eps, shape, sum, y, rstd, stream);
+                          const RmsNormShape& shape, T* sum, T* y, float* rstd, Stream stream) {
+  launch_forward<T, Residual::kAdded>(x, residual, weight, eps, shape, sum, y, rstd, stream);
 }
 
-template <typename T, typename Grad>
-void rms_norm_backward(const Grad* dy, const T* x, const T* weight, const float* rstd,
+template <typename T>
+void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* rstd,
                        const RmsNormShape& shape, T* dx, Stream stream) {
-  const T* const no_dresidual = nullptr;
-  rms_norm_backward(dy, x, weight, rstd, no_dresidual, shape, dx, stream);
+  rms_norm_backward<T>(dy, x, weight, rstd, nullptr, shape, dx, stream);
 }
 
-template <typename T, typename Grad>
-void rms_norm_backward(const Grad* dy, const T* x, const T* weight, const float* rstd,
+template <typename T>
+void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* rstd,
                        const T* dresidual, const RmsNormShape& shape, T* dx, Stream stream) {
-  const auto launch_kind = dresidual == nullptr ? launch_backward<T, Grad, Residual::kAbsent>
-                                                : launch_backward<T, Grad, Residual::kAdded>;
+  const auto launch_kind = dresidual == nullptr ? launch_backward<T, Residual::kAbsent>
+                                                : launch_backward<T, Residual::kAdded>;
   launch_kind(dy, x, weight, rstd, dresidual, shape, dx, stream);
 }
 
-#define RUNG_INSTANTIATE(T, Out)                                                                   \
-  template void rms_norm_forward(const T*, const T*, float, const RmsNormShape&, Out*, float*,     \
+#define RUNG_INSTANTIATE(T)                                                                        \
+  template void rms_norm_forward(const T*, const T*, float, const RmsNormShape&, T*, float*,       \
                                  Stream);                                                          \
   template void rms_norm_add_forward(const T*, const T*, const T*, float, const RmsNormShape&, T*, \
-                                     Out*, float*, Stream);                                        \
-  template void rms_norm_backward(const Out*, const T*, const T*, const float*,                    \
-                                  const RmsNormShape&, T*, Stream);                                \
-  template void rms_norm_backward(const Out*, const T*, const T*, const float*, const T*,          \
+                                     T*, float*, Stream);                                          \
+  template void rms_norm_backward(const T*, const T*, const T*, const float*, const RmsNormShape&, \
+                                  T*, Stream);                                                     \
+  template void rms_norm_backward(const T*, const T*, const T*, const float*, const T*,            \
                                   const RmsNormShape&, T*, Stream);
 
-RUNG_INSTANTIATE(float, float)
-RUNG_INSTANTIATE(bf16, bf16)
-RUNG_INSTANTIATE(bf16, float)
-RUNG_INSTANTIATE(fp16, fp16)
-RUNG_INSTANTIATE(fp16, float)
+RUNG_INSTANTIATE(float)
+RUNG_INSTANTIATE(bf16)
+RUNG_INSTANTIATE(fp16)
 
 #undef RUNG_INSTANTIATE
 

@@ -1,8 +1,8 @@
 // RMSNorm: y = round(x * rstd) * weight, rstd = 1 / sqrt(mean(x^2) + eps).
 //
 // Rounding points are those of transformers' LlamaRMSNorm: the mean and rstd are float, x * rstd is
-// rounded to T, and so is its product with the weight. Out says how that value is stored: 16-bit
-// results may be widened to float for a float GEMM. The weight is frozen: it has no gradient.
+// rounded to T, and so is its product with the weight. The weight is frozen: it has no gradient.
+// T: float, bf16, fp16.
 //
 // Pointers are host memory in cpu:: and device memory in cuda::. The CUDA launchers queue work on
 // `stream` and return. Nothing here allocates. Results do not depend on threads.
@@ -28,28 +28,27 @@ struct RmsNormShape {
 namespace cpu {
 
 // Given x [rows, heads * cols] and weight [cols], sets y [rows, heads * cols] and, unless null,
-// rstd [rows, heads]. y may be x where Out is T and the strides are equal.
-// <T, Out>: <float, float>, <bf16, bf16>, <bf16, float>, <fp16, fp16>, <fp16, float>.
-template <typename T, typename Out>
-void rms_norm_forward(const T* x, const T* weight, float eps, const RmsNormShape& shape, Out* y,
+// rstd [rows, heads]. y may be x where the strides are equal.
+template <typename T>
+void rms_norm_forward(const T* x, const T* weight, float eps, const RmsNormShape& shape, T* y,
                       float* rstd);
 
 // Given x and residual [rows, heads * cols], sets sum = x + residual, rounded to T, and y and rstd
 // as rms_norm_forward does for x = sum. sum may be x or residual; y is apart from the others.
-template <typename T, typename Out>
+template <typename T>
 void rms_norm_add_forward(const T* x, const T* residual, const T* weight, float eps,
-                          const RmsNormShape& shape, T* sum, Out* y, float* rstd);
+                          const RmsNormShape& shape, T* sum, T* y, float* rstd);
 
-// Given dy [rows, heads * cols], and x, weight, rstd of the forward pass, sets dx. dx may be x; it
-// may be dy where Grad is T and the strides are equal. <T, Grad> as <T, Out> above.
-template <typename T, typename Grad>
-void rms_norm_backward(const Grad* dy, const T* x, const T* weight, const float* rstd,
+// Given dy [rows, heads * cols], and x, weight, rstd of the forward pass, sets dx. dx may be x,
+// and dy where the strides are equal.
+template <typename T>
+void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* rstd,
                        const RmsNormShape& shape, T* dx);
 
 // The same plus dresidual [rows, heads * cols], unless null: the gradient that reaches x past the
 // norm. The float sum is rounded once. dx may also be dresidual.
-template <typename T, typename Grad>
-void rms_norm_backward(const Grad* dy, const T* x, const T* weight, const float* rstd,
+template <typename T>
+void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* rstd,
                        const T* dresidual, const RmsNormShape& shape, T* dx);
 
 }  // namespace cpu
@@ -59,20 +58,20 @@ void rms_norm_backward(const Grad* dy, const T* x, const T* weight, const float*
 // Throw std::invalid_argument where cols > 16384 (8192 by element), or for 2^31 vectors or more.
 namespace cuda {
 
-template <typename T, typename Out>
-void rms_norm_forward(const T* x, const T* weight, float eps, const RmsNormShape& shape, Out* y,
+template <typename T>
+void rms_norm_forward(const T* x, const T* weight, float eps, const RmsNormShape& shape, T* y,
                       float* rstd, Stream stream);
 
-template <typename T, typename Out>
+template <typename T>
 void rms_norm_add_forward(const T* x, const T* residual, const T* weight, float eps,
-                          const RmsNormShape& shape, T* sum, Out* y, float* rstd, Stream stream);
+                          const RmsNormShape& shape, T* sum, T* y, float* rstd, Stream stream);
 
-template <typename T, typename Grad>
-void rms_norm_backward(const Grad* dy, const T* x, const T* weight, const float* rstd,
+template <typename T>
+void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* rstd,
                        const RmsNormShape& shape, T* dx, Stream stream);
 
-template <typename T, typename Grad>
-void rms_norm_backward(const Grad* dy, const T* x, const T* weight, const float* rstd,
+template <typename T>
+void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* rstd,
                        const T* dresidual, const RmsNormShape& shape, T* dx, Stream stream);
 
 }  // namespace cuda

@@ -11,17 +11,17 @@ namespace {
 
 // One element of the forward pass, sigmoid = 1 / (1 + e^-gate).
 template <typename T>
-RUNG_INLINE float output(float gate, float sigmoid, float up) {
+RUNG_INLINE T output(float gate, float sigmoid, float up) {
   const float silu = to_float(from_float<T>(gate * sigmoid));
-  return to_float(from_float<T>(silu * up));
+  return from_float<T>(silu * up);
 }
 
-template <typename T, typename Out>
-RUNG_SIMD_CLONES void forward_row(const T* gate, const T* up, int64_t inter, Out* y) {
+template <typename T>
+RUNG_SIMD_CLONES void forward_row(const T* gate, const T* up, int64_t inter, T* y) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < inter; ++i) {
     const float g = to_float(gate[i]);
-    y[i] = from_float<Out>(output<T>(g, fast_sigmoid(g), to_float(up[i])));
+    y[i] = output<T>(g, fast_sigmoid(g), to_float(up[i]));
   }
 }
 
@@ -33,8 +33,8 @@ RUNG_INLINE void gradient(float d, float gate, float sigmoid, float up, T* d_gat
 }
 
 // d_gate and d_up may be gate and up: an element is read before it is written.
-template <typename T, typename Grad>
-RUNG_SIMD_CLONES void backward_row(const Grad* dy, const T* gate, const T* up, int64_t inter,
+template <typename T>
+RUNG_SIMD_CLONES void backward_row(const T* dy, const T* gate, const T* up, int64_t inter,
                                    T* d_gate, T* d_up) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < inter; ++i) {
@@ -43,23 +43,23 @@ RUNG_SIMD_CLONES void backward_row(const Grad* dy, const T* gate, const T* up, i
   }
 }
 
-template <typename T, typename Grad>
-RUNG_SIMD_CLONES void backward_row_with_output(const Grad* dy, const T* gate, const T* up,
-                                               int64_t inter, T* d_gate, T* d_up, Grad* h) {
+template <typename T>
+RUNG_SIMD_CLONES void backward_row_with_output(const T* dy, const T* gate, const T* up,
+                                               int64_t inter, T* d_gate, T* d_up, T* h) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < inter; ++i) {
     const float g = to_float(gate[i]);
     const float u = to_float(up[i]);
     const float sigmoid = fast_sigmoid(g);
-    h[i] = from_float<Grad>(output<T>(g, sigmoid, u));
+    h[i] = output<T>(g, sigmoid, u);
     gradient(to_float(dy[i]), g, sigmoid, u, d_gate + i, d_up + i);
   }
 }
 
 }  // namespace
 
-template <typename T, typename Out>
-void swiglu_forward(const T* gate_up, const SwigluShape& shape, Out* y) {
+template <typename T>
+void swiglu_forward(const T* gate_up, const SwigluShape& shape, T* y) {
   parallel_for(shape.rows, rows_per_piece(shape.inter), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const T* gate = gate_up + row * shape.gate_up_stride;
@@ -68,8 +68,8 @@ void swiglu_forward(const T* gate_up, const SwigluShape& shape, Out* y) {
   });
 }
 
-template <typename T, typename Grad>
-void swiglu_backward(const Grad* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up) {
+template <typename T>
+void swiglu_backward(const T* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up) {
   parallel_for(shape.rows, rows_per_piece(shape.inter), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const T* gate = gate_up + row * shape.gate_up_stride;
@@ -80,9 +80,9 @@ void swiglu_backward(const Grad* dy, const T* gate_up, const SwigluShape& shape,
   });
 }
 
-template <typename T, typename Grad>
-void swiglu_backward_with_output(const Grad* dy, const T* gate_up, const SwigluShape& shape,
-                                 T* d_gate_up, Grad* h) {
+template <typename T>
+void swiglu_backward_with_output(const T* dy, const T* gate_up, const SwigluShape& shape,
+                                 T* d_gate_up, T* h) {
   parallel_for(shape.rows, rows_per_piece(shape.inter), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const T* gate = gate_up + row * shape.gate_up_stride;
@@ -95,23 +95,15 @@ void swiglu_backward_with_output(const Grad* dy, const T* gate_up, const SwigluS
 
 template void swiglu_forward(const float*, const SwigluShape&, float*);
 template void swiglu_forward(const bf16*, const SwigluShape&, bf16*);
-template void swiglu_forward(const bf16*, const SwigluShape&, float*);
 template void swiglu_forward(const fp16*, const SwigluShape&, fp16*);
-template void swiglu_forward(const fp16*, const SwigluShape&, float*);
 template void swiglu_backward(const float*, const float*, const SwigluShape&, float*);
 template void swiglu_backward(const bf16*, const bf16*, const SwigluShape&, bf16*);
-template void swiglu_backward(const float*, const bf16*, const SwigluShape&, bf16*);
 template void swiglu_backward(const fp16*, const fp16*, const SwigluShape&, fp16*);
-template void swiglu_backward(const float*, const fp16*, const SwigluShape&, fp16*);
 template void swiglu_backward_with_output(const float*, const float*, const SwigluShape&, float*,
                                           float*);
 template void swiglu_backward_with_output(const bf16*, const bf16*, const SwigluShape&, bf16*,
                                           bf16*);
-template void swiglu_backward_with_output(const float*, const bf16*, const SwigluShape&, bf16*,
-                                          float*);
 template void swiglu_backward_with_output(const fp16*, const fp16*, const SwigluShape&, fp16*,
                                           fp16*);
-template void swiglu_backward_with_output(const float*, const fp16*, const SwigluShape&, fp16*,
-                                          float*);
 
 }  // namespace rung::kernels::cpu

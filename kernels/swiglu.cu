@@ -17,10 +17,6 @@ namespace {
 
 enum class WithOutput { kNo, kYes };
 
-// Elements of a packet: 16 bytes of the wider type.
-template <typename T, typename Out>
-constexpr int kWidth = std::min(kPacketWidth<T>, kPacketWidth<Out>);
-
 // 1 / (1 + e^-x). Results that are rounded to 16 bits have no use for more than the hardware's
 // approximations, some 1e-6 off; in float these would show.
 template <typename T>
@@ -32,38 +28,38 @@ __device__ inline float sigmoid(float x) {
   }
 }
 
-// One element of the forward pass, rounded to T once more when it is stored; s = sigmoid(gate).
+// One element of the forward pass, s = sigmoid(gate).
 template <typename T>
-__device__ inline float output(float gate, float s, float up) {
-  return __fmul_rn(narrow_as<T, float>(__fmul_rn(gate, s)), up);
+__device__ inline T output(float gate, float s, float up) {
+  return narrow<T>(__fmul_rn(rounded<T>(__fmul_rn(gate, s)), up));
 }
 
 // gate_up [rows, 2 * inter] -> y [rows, inter]
-template <typename T, typename Out, int N>
+template <typename T, int N>
 __global__ void __launch_bounds__(kTileThreads)
     swiglu_forward_kernel(const T* __restrict__ gate_up, SwigluShape shape, RowTiles tiles,
-                          Out* __restrict__ y) {
+                          T* __restrict__ y) {
   const int64_t row = tiles.row();
   const int packet = tiles.first_packet<1>();
   if (row >= tiles.rows || packet >= tiles.packets) return;
   const int64_t gate_at = row * shape.gate_up_stride + packet * N;
   const auto gate = load_packet<N>(gate_up + gate_at);
   const auto up = load_packet<N>(gate_up + gate_at + shape.inter);
-  Packet<Out, N> out;
+  Packet<T, N> out;
 #pragma unroll
   for (int i = 0; i < N; ++i) {
     const float g = widen(gate.values[i]);
-    out.values[i] = narrow_as<T, Out>(output<T>(g, sigmoid<T>(g), widen(up.values[i])));
+    out.values[i] = output<T>(g, sigmoid<T>(g), widen(up.values[i]));
   }
   store_packet(y + row * shape.y_stride + packet * N, out);
 }
 
 // dy [rows, inter], gate_up [rows, 2 * inter] -> d_gate_up [rows, 2 * inter], h [rows, inter].
 // d_gate_up may be gate_up: a thread reads what it overwrites, first.
-template <typename T, typename Grad, int N, WithOutput with_output>
+template <typename T, int N, WithOutput with_output>
 __global__ void __launch_bounds__(kTileThreads)
-    swiglu_backward_kernel(const Grad* __restrict__ dy, const T* gate_up, SwigluShape shape,
-                           RowTiles tiles, T* d_gate_up, Grad* __restrict__ h) {
+    swiglu_backward_kernel(const T* __restrict__ dy, const T* gate_up, SwigluShape shape,
+                           RowTiles tiles, T* d_gate_up, T* __restrict__ h) {
   const int64_t row = tiles.row();
   const int packet = tiles.first_packet<1>();
   if (row >= tiles.rows || packet >= tiles.packets) return;
@@ -74,7 +70,7 @@ __global__ void __launch_bounds__(kTileThreads)
   const auto up = load_packet<N>(gate_up + gate_at + shape.inter);
   Packet<T, N> d_gate;
   Packet<T, N> d_up;
-  Packet<Grad, N> out;
+  Packet<T, N> out;
 #pragma unroll
   for (int i = 0; i < N; ++i) {
     const float d = widen(d_out.values[i]);
@@ -83,7 +79,7 @@ __global__ void __launch_bounds__(kTileThreads)
     const float s = sigmoid<T>(g);
     d_gate.values[i] = narrow<T>(d * u * (s * (1.0f + g * (1.0f - s))));
     d_up.values[i] = narrow<T>(d * (g * s));
-    out.values[i] = narrow_as<T, Grad>(output<T>(g, s, u));
+    out.values[i] = output<T>(g, s, u);
   }
   store_packet(d_gate_up + gate_at, d_gate);
   store_packet(d_gate_up + gate_at + shape.inter, d_up);
@@ -95,67 +91,59 @@ __global__ void __launch_bounds__(kTileThreads)
 // ------------------------------------------------------------------------------------------------
 // launchers
 
-template <typename T, typename Out>
-void swiglu_forward(const T* gate_up, const SwigluShape& shape, Out* y, Stream stream) {
+template <typename T>
+void swiglu_forward(const T* gate_up, const SwigluShape& shape, T* y, Stream stream) {
   if (shape.rows == 0 || shape.inter == 0) return;
-  constexpr int N = kWidth<T, Out>;
+  constexpr int N = kPacketWidth<T>;
   const bool whole = shape.inter % N == 0 && has_aligned_rows(gate_up, shape.gate_up_stride) &&
                      has_aligned_rows(y, shape.y_stride);
   const RowTiles tiles = tile_rows(shape.rows, shape.inter / (whole ? N : 1), 1, "swiglu_forward");
-  launch(whole ? swiglu_forward_kernel<T, Out, N> : swiglu_forward_kernel<T, Out, 1>, tiles.grid,
-         tiles.block, 0, stream, gate_up, shape, tiles, y);
+  launch(whole ? swiglu_forward_kernel<T, N> : swiglu_forward_kernel<T, 1>, tiles.grid, tiles.block,
+         0, stream, gate_up, shape, tiles, y);
 }
 
 namespace {
 
-template <typename T, typename Grad, WithOutput with_output>
-void launch_backward(const Grad* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up,
-                     Grad* h, Stream stream) {
+template <typename T, WithOutput with_output>
+void launch_backward(const T* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up, T* h,
+                     Stream stream) {
   if (shape.rows == 0 || shape.inter == 0) return;
-  constexpr int N = kWidth<T, Grad>;
+  constexpr int N = kPacketWidth<T>;
   const bool whole = shape.inter % N == 0 && has_aligned_rows(dy, shape.y_stride) &&
                      has_aligned_rows(h, shape.y_stride) &&
                      has_aligned_rows(gate_up, shape.gate_up_stride) &&
                      has_aligned_rows(d_gate_up, shape.gate_up_stride);
   const RowTiles tiles = tile_rows(shape.rows, shape.inter / (whole ? N : 1), 1, "swiglu_backward");
-  launch(whole ? swiglu_backward_kernel<T, Grad, N, with_output>
-               : swiglu_backward_kernel<T, Grad, 1, with_output>,
-         tiles.grid, tiles.block, 0, stream, dy, gate_up, shape, tiles, d_gate_up, h);
+  launch(
+      whole ? swiglu_backward_kernel<T, N, with_output> : swiglu_backward_kernel<T, 1, with_output>,
+      tiles.grid, tiles.block, 0, stream, dy, gate_up, shape, tiles, d_gate_up, h);
 }
 
 }  // namespace
 
-template <typename T, typename Grad>
-void swiglu_backward(const Grad* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up,
+template <typename T>
+void swiglu_backward(const T* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up,
                      Stream stream) {
-  launch_backward<T, Grad, WithOutput::kNo>(dy, gate_up, shape, d_gate_up, nullptr, stream);
+  launch_backward<T, WithOutput::kNo>(dy, gate_up, shape, d_gate_up, nullptr, stream);
 }
 
-template <typename T, typename Grad>
-void swiglu_backward_with_output(const Grad* dy, const T* gate_up, const SwigluShape& shape,
-                                 T* d_gate_up, Grad* h, Stream stream) {
-  launch_backward<T, Grad, WithOutput::kYes>(dy, gate_up, shape, d_gate_up, h, stream);
+template <typename T>
+void swiglu_backward_with_output(const T* dy, const T* gate_up, const SwigluShape& shape,
+                                 T* d_gate_up, T* h, Stream stream) {
+  launch_backward<T, WithOutput::kYes>(dy, gate_up, shape, d_gate_up, h, stream);
 }
 
 template void swiglu_forward(const float*, const SwigluShape&, float*, Stream);
 template void swiglu_forward(const bf16*, const SwigluShape&, bf16*, Stream);
-template void swiglu_forward(const bf16*, const SwigluShape&, float*, Stream);
 template void swiglu_forward(const fp16*, const SwigluShape&, fp16*, Stream);
-template void swiglu_forward(const fp16*, const SwigluShape&, float*, Stream);
 template void swiglu_backward(const float*, const float*, const SwigluShape&, float*, Stream);
 template void swiglu_backward(const bf16*, const bf16*, const SwigluShape&, bf16*, Stream);
-template void swiglu_backward(const float*, const bf16*, const SwigluShape&, bf16*, Stream);
 template void swiglu_backward(const fp16*, const fp16*, const SwigluShape&, fp16*, Stream);
-template void swiglu_backward(const float*, const fp16*, const SwigluShape&, fp16*, Stream);
 template void swiglu_backward_with_output(const float*, const float*, const SwigluShape&, float*,
                                           float*, Stream);
 template void swiglu_backward_with_output(const bf16*, const bf16*, const SwigluShape&, bf16*,
                                           bf16*, Stream);
-template void swiglu_backward_with_output(const float*, const bf16*, const SwigluShape&, bf16*,
-                                          float*, Stream);
 template void swiglu_backward_with_output(const fp16*, const fp16*, const SwigluShape&, fp16*,
                                           fp16*, Stream);
-template void swiglu_backward_with_output(const float*, const fp16*, const SwigluShape&, fp16*,
-                                          float*, Stream);
 
 }  // namespace rung::kernels::cuda

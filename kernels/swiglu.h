@@ -1,7 +1,7 @@
 // SwiGLU: y = round(silu(gate)) * up, silu(g) = g / (1 + exp(-g)).
 //
 // Rounding points are those of transformers' LlamaMLP: silu is float rounded to T, and so is the
-// product. Out says how that value is stored. The backward pass is float, rounded once.
+// product. The backward pass is float, rounded once. T: float, bf16, fp16.
 //
 // Pointers are host memory in cpu:: and device memory in cuda::. The CUDA launchers queue work on
 // `stream` and return. Nothing here allocates. Devices differ by the last bits of exp.
@@ -25,20 +25,18 @@ struct SwigluShape {
 namespace cpu {
 
 // Given gate_up [rows, 2 * inter] (gate, then up), sets y [rows, inter].
-// <T, Out>: <float, float>, <bf16, bf16>, <bf16, float>, <fp16, fp16>, <fp16, float>.
-template <typename T, typename Out>
-void swiglu_forward(const T* gate_up, const SwigluShape& shape, Out* y);
+template <typename T>
+void swiglu_forward(const T* gate_up, const SwigluShape& shape, T* y);
 
 // Given dy [rows, inter], sets d_gate_up [rows, 2 * inter], which may be gate_up.
-// <T, Grad> as <T, Out> above.
-template <typename T, typename Grad>
-void swiglu_backward(const Grad* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up);
+template <typename T>
+void swiglu_backward(const T* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up);
 
 // As swiglu_backward; the same pass also sets h [rows, inter] to what swiglu_forward gave, bit for
 // bit: the down projection's gradients need it again. h must not overlap the other operands.
-template <typename T, typename Grad>
-void swiglu_backward_with_output(const Grad* dy, const T* gate_up, const SwigluShape& shape,
-                                 T* d_gate_up, Grad* h);
+template <typename T>
+void swiglu_backward_with_output(const T* dy, const T* gate_up, const SwigluShape& shape,
+                                 T* d_gate_up, T* h);
 
 }  // namespace cpu
 
@@ -48,18 +46,18 @@ void swiglu_backward_with_output(const Grad* dy, const T* gate_up, const SwigluS
 namespace cuda {
 
 // As cpu::swiglu_forward.
-template <typename T, typename Out>
-void swiglu_forward(const T* gate_up, const SwigluShape& shape, Out* y, Stream stream);
+template <typename T>
+void swiglu_forward(const T* gate_up, const SwigluShape& shape, T* y, Stream stream);
 
 // As cpu::swiglu_backward.
-template <typename T, typename Grad>
-void swiglu_backward(const Grad* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up,
+template <typename T>
+void swiglu_backward(const T* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up,
                      Stream stream);
 
 // As cpu::swiglu_backward_with_output; h is what cuda::swiglu_forward gives, bit for bit.
-template <typename T, typename Grad>
-void swiglu_backward_with_output(const Grad* dy, const T* gate_up, const SwigluShape& shape,
-                                 T* d_gate_up, Grad* h, Stream stream);
+template <typename T>
+void swiglu_backward_with_output(const T* dy, const T* gate_up, const SwigluShape& shape,
+                                 T* d_gate_up, T* h, Stream stream);
 
 }  // namespace cuda
 }  // namespace rung::kernels

@@ -75,8 +75,8 @@ TEST(Bandwidth, Nf4DequantiseAgainstACopy) {
           .nested_absmax = nested.as<float>() + i * (kBlocks / kernels::kNf4NestedBlock),
           .nested_map = map.as<float>(),
           .num_elements = kElements};
-      kernels::cuda::nf4_dequantize<kernels::bf16>(view, out.as<kernels::bf16>() + i * kElements,
-                                                   kernels::Stream{});
+      kernels::cuda::nf4_dequantize(view, out.as<kernels::bf16>() + i * kElements,
+                                    kernels::Stream{});
     }
   };
   constexpr int64_t kMoved = kMatrices * (kElements / 2 + kBlocks +

@@ -128,54 +128,42 @@ struct GuardedNf4 {
   float offset;
 };
 
-template <typename T, typename Out>
+template <typename T>
 void expect_dequantized_as_on_cpu(const kernels::Nf4View& on_cpu, const kernels::Nf4View& guarded) {
-  std::vector<Out> expected(static_cast<size_t>(on_cpu.num_elements));
-  kernels::cpu::nf4_dequantize<T>(on_cpu, expected.data());
+  std::vector<T> expected(static_cast<size_t>(on_cpu.num_elements));
+  kernels::cpu::nf4_dequantize(on_cpu, expected.data());
   for (const emulation::Schedule& schedule : emulation::kSchedules) {
     Device device(schedule);
-    GuardedBuffer<Out> out(expected.size());
-    kernels::cuda::nf4_dequantize<T>(guarded, out.data(), Stream{device.handle()});
+    GuardedBuffer<T> out(expected.size());
+    kernels::cuda::nf4_dequantize(guarded, out.data(), Stream{device.handle()});
     EXPECT_TRUE(same_bytes(out.read(), expected)) << expected.size();
     EXPECT_TRUE(out.intact()) << expected.size();
     EXPECT_TRUE(device.launched(1));
   }
 }
 
-template <typename T, typename Out>
+template <typename T>
 void expect_all_sizes_dequantized_as_on_cpu() {
   for (size_t n : kSizes) {
     const Nf4Codes w = quantize_on_cpu(random_weights<T>(n));
     const Nf4NestedScales scales = nest_on_cpu(w.absmax);
     const GuardedNf4 guarded(w, scales);
-    expect_dequantized_as_on_cpu<T, Out>(plain_view(w, n), guarded.plain(n));
-    expect_dequantized_as_on_cpu<T, Out>(nested_view(w, scales, n), guarded.nested(n));
+    expect_dequantized_as_on_cpu<T>(plain_view(w, n), guarded.plain(n));
+    expect_dequantized_as_on_cpu<T>(nested_view(w, scales, n), guarded.nested(n));
   }
 }
 
-TEST(Nf4CudaDequantize, EqualsTheCpuInFloat) {
-  expect_all_sizes_dequantized_as_on_cpu<float, float>();
-}
-TEST(Nf4CudaDequantize, EqualsTheCpuInBf16) {
-  expect_all_sizes_dequantized_as_on_cpu<bf16, bf16>();
-}
-TEST(Nf4CudaDequantize, EqualsTheCpuInBf16HeldInFloat) {
-  expect_all_sizes_dequantized_as_on_cpu<bf16, float>();
-}
-TEST(Nf4CudaDequantize, EqualsTheCpuInFp16) {
-  expect_all_sizes_dequantized_as_on_cpu<fp16, fp16>();
-}
-TEST(Nf4CudaDequantize, EqualsTheCpuInFp16HeldInFloat) {
-  expect_all_sizes_dequantized_as_on_cpu<fp16, float>();
-}
+TEST(Nf4CudaDequantize, EqualsTheCpuInFloat) { expect_all_sizes_dequantized_as_on_cpu<float>(); }
+TEST(Nf4CudaDequantize, EqualsTheCpuInBf16) { expect_all_sizes_dequantized_as_on_cpu<bf16>(); }
+TEST(Nf4CudaDequantize, EqualsTheCpuInFp16) { expect_all_sizes_dequantized_as_on_cpu<fp16>(); }
 
 TEST(Nf4CudaDequantize, HoldsOverflowAndDenormalsAsTheCpuDoes) {
   Nf4Codes w = quantize_on_cpu(random_weights<float>(64 * 4));
   w.absmax = {3e38f, 1e-38f, 7e4f, 1e-6f};
   const GuardedNf4 guarded(w, nest_on_cpu(w.absmax));
-  expect_dequantized_as_on_cpu<float, float>(plain_view(w, 256), guarded.plain(256));
-  expect_dequantized_as_on_cpu<bf16, bf16>(plain_view(w, 256), guarded.plain(256));
-  expect_dequantized_as_on_cpu<fp16, fp16>(plain_view(w, 256), guarded.plain(256));
+  expect_dequantized_as_on_cpu<float>(plain_view(w, 256), guarded.plain(256));
+  expect_dequantized_as_on_cpu<bf16>(plain_view(w, 256), guarded.plain(256));
+  expect_dequantized_as_on_cpu<fp16>(plain_view(w, 256), guarded.plain(256));
 }
 
 // Rows of packets: several blocks of threads with a tail, parts of rows, rows in a packet's width.
@@ -197,45 +185,43 @@ const std::vector<RowsCase> kRowsCases = {
     {{33, 33}, 33 * 5},
 };
 
-// Out holds `shift` elements in front of the rows, so that they are aligned or not.
-template <typename T, typename Out>
+// The buffer holds `shift` elements in front of the rows, so that they are aligned or not.
+template <typename T>
 void expect_rows_equal_a_copy(const kernels::Nf4View& w, const kernels::Nf4Rows& rows,
                               size_t shift) {
   Device device;
-  GuardedBuffer<Out> dense(static_cast<size_t>(w.num_elements));
-  kernels::cuda::nf4_dequantize<T>(w, dense.data(), Stream{device.handle()});
-  const std::vector<Out> before(size_of_rows(rows, dense.size()), kernels::from_float<Out>(7.0f));
-  std::vector<Out> expected = copied_to_rows(dense.read(), rows, before);
+  GuardedBuffer<T> dense(static_cast<size_t>(w.num_elements));
+  kernels::cuda::nf4_dequantize(w, dense.data(), Stream{device.handle()});
+  const std::vector<T> before(size_of_rows(rows, dense.size()), kernels::from_float<T>(7.0f));
+  std::vector<T> expected = copied_to_rows(dense.read(), rows, before);
   expected.insert(expected.begin(), shift, before.at(0));
   for (const emulation::Schedule& schedule : emulation::kSchedules) {
     Device rows_device(schedule);
-    GuardedBuffer<Out> out(std::vector<Out>(expected.size(), before.at(0)));
-    kernels::cuda::nf4_dequantize<T>(w, rows, out.data() + shift, Stream{rows_device.handle()});
+    GuardedBuffer<T> out(std::vector<T>(expected.size(), before.at(0)));
+    kernels::cuda::nf4_dequantize(w, rows, out.data() + shift, Stream{rows_device.handle()});
     EXPECT_TRUE(same_bytes(out.read(), expected));
     EXPECT_TRUE(out.intact());
     EXPECT_TRUE(rows_device.launched(1));
   }
 }
 
-template <typename T, typename Out>
+template <typename T>
 void expect_all_rows_equal_a_copy() {
   for (const RowsCase& c : kRowsCases) {
     SCOPED_TRACE(::testing::Message() << c.n << " in rows of " << c.rows.cols);
     const Nf4Codes w = quantize_on_cpu(random_weights<T>(c.n));
     const GuardedNf4 guarded(w, nest_on_cpu(w.absmax));
-    expect_rows_equal_a_copy<T, Out>(guarded.plain(c.n), c.rows, 0);
-    expect_rows_equal_a_copy<T, Out>(guarded.nested(c.n), c.rows, 0);
+    expect_rows_equal_a_copy<T>(guarded.plain(c.n), c.rows, 0);
+    expect_rows_equal_a_copy<T>(guarded.nested(c.n), c.rows, 0);
   }
   const Nf4Codes w = quantize_on_cpu(random_weights<T>(576 * 3));
   const GuardedNf4 guarded(w, nest_on_cpu(w.absmax));
-  expect_rows_equal_a_copy<T, Out>(guarded.plain(576 * 3), {576, 576 + 16}, 1);
+  expect_rows_equal_a_copy<T>(guarded.plain(576 * 3), {576, 576 + 16}, 1);
 }
 
-TEST(Nf4CudaRows, EqualACopyInFloat) { expect_all_rows_equal_a_copy<float, float>(); }
-TEST(Nf4CudaRows, EqualACopyInBf16) { expect_all_rows_equal_a_copy<bf16, bf16>(); }
-TEST(Nf4CudaRows, EqualACopyInBf16HeldInFloat) { expect_all_rows_equal_a_copy<bf16, float>(); }
-TEST(Nf4CudaRows, EqualACopyInFp16) { expect_all_rows_equal_a_copy<fp16, fp16>(); }
-TEST(Nf4CudaRows, EqualACopyInFp16HeldInFloat) { expect_all_rows_equal_a_copy<fp16, float>(); }
+TEST(Nf4CudaRows, EqualACopyInFloat) { expect_all_rows_equal_a_copy<float>(); }
+TEST(Nf4CudaRows, EqualACopyInBf16) { expect_all_rows_equal_a_copy<bf16>(); }
+TEST(Nf4CudaRows, EqualACopyInFp16) { expect_all_rows_equal_a_copy<fp16>(); }
 
 TEST(Nf4CudaNested, QuantizesScalesAsTheCpuDoes) {
   const float* cpu_map = kernels::cpu::nf4_nested_map();
@@ -283,7 +269,7 @@ TEST(Nf4CudaLaunch, RefusesMisalignedOutput) {
   GuardedBuffer<float> out(65);
   const kernels::Nf4View w = {.codes = codes.data(), .absmax = absmax.data(), .num_elements = 64};
   try {
-    kernels::cuda::nf4_dequantize<float>(w, out.data() + 1, Stream{device.handle()});
+    kernels::cuda::nf4_dequantize(w, out.data() + 1, Stream{device.handle()});
     FAIL() << "nothing was thrown";
   } catch (const std::invalid_argument& error) {
     EXPECT_STREQ(error.what(), "nf4_dequantize: out is not aligned to 16 bytes");
@@ -294,8 +280,8 @@ TEST(Nf4CudaLaunch, LaunchesNothingForAnEmptyTensor) {
   Device device;
   const Stream stream{device.handle()};
   kernels::cuda::nf4_quantize<float>(nullptr, 0, nullptr, nullptr, stream);
-  kernels::cuda::nf4_dequantize<float, float>({}, nullptr, stream);
-  kernels::cuda::nf4_dequantize<float, float>({}, {.cols = 64, .stride = 80}, nullptr, stream);
+  kernels::cuda::nf4_dequantize<float>({}, nullptr, stream);
+  kernels::cuda::nf4_dequantize<float>({}, {.cols = 64, .stride = 80}, nullptr, stream);
   EXPECT_TRUE(device.launched(0));
 }
 

@@ -48,7 +48,7 @@ void expect_same_values(const GoldenArrays& golden, const std::string& name) {
   const size_t n = golden.at("x").count;
   const Nf4Codes w = {golden.at("codes").as<uint8_t>(), golden.at("absmax").as<float>()};
   std::vector<T> got(n);
-  kernels::cpu::nf4_dequantize<T>(plain_view(w, n), got.data());
+  kernels::cpu::nf4_dequantize(plain_view(w, n), got.data());
   EXPECT_TRUE(same_bytes(got, golden.at(name).as<T>()));
 }
 
@@ -100,7 +100,7 @@ TEST(Nf4Golden, NestedValuesEqualBitsandbytes) {
                                   golden.at("nested_absmax").as<float>(),
                                   golden.at("offset").as<float>().at(0)};
   std::vector<bf16> got(expected.size());
-  kernels::cpu::nf4_dequantize<bf16>(nested_view(w, nested, got.size()), got.data());
+  kernels::cpu::nf4_dequantize(nested_view(w, nested, got.size()), got.data());
   EXPECT_TRUE(same_bytes(got, expected));
 }
 

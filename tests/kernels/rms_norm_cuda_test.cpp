@@ -48,23 +48,22 @@ const std::vector<RmsNormShape> kShapes = {
     norm_shape(1, 1, 16384, 0, 0),
 };
 
-template <typename Types>
+template <typename T>
 class RmsNormCuda : public ::testing::Test {};
-TYPED_TEST_SUITE(RmsNormCuda, testing::AllNormTypes);
+TYPED_TEST_SUITE(RmsNormCuda, testing::NormTypes);
 
 TYPED_TEST(RmsNormCuda, ForwardMatchesReferenceInEveryOrder) {
-  using T = typename TypeParam::T;
-  using Out = typename TypeParam::Out;
+  using T = TypeParam;
   for (const RmsNormShape& shape : kShapes) {
     SCOPED_TRACE(::testing::Message() << shape.heads << " x " << shape.cols);
-    const RmsNormCase<T, Out> c(shape);
+    const RmsNormCase<T> c(shape);
     const NormOutputs expected = reference_forward(c, c.x);
     const GuardedBuffer<T> x(c.x);
     const GuardedBuffer<T> weight(c.weight);
     std::vector<float> first_rstd;
     for (const emulation::Schedule& schedule : emulation::kSchedules) {
       Device device(schedule);
-      GuardedBuffer<Out> y(untouched<Out>(c.dy.size()));
+      GuardedBuffer<T> y(untouched<T>(c.dy.size()));
       GuardedBuffer<float> rstd(c.num_vectors());
       rms_norm_forward(x.data(), weight.data(), kEps, shape, y.data(), rstd.data(),
                        Stream{device.handle()});
@@ -80,11 +79,10 @@ TYPED_TEST(RmsNormCuda, ForwardMatchesReferenceInEveryOrder) {
 }
 
 TYPED_TEST(RmsNormCuda, AddForwardIsTheNormOfTheRoundedSum) {
-  using T = typename TypeParam::T;
-  using Out = typename TypeParam::Out;
+  using T = TypeParam;
   for (const RmsNormShape& shape : kShapes) {
     SCOPED_TRACE(::testing::Message() << shape.heads << " x " << shape.cols);
-    const RmsNormCase<T, Out> c(shape);
+    const RmsNormCase<T> c(shape);
     const std::vector<T> expected_sum = c.sum();
     const NormOutputs expected = reference_forward(c, expected_sum);
     const GuardedBuffer<T> x(c.x);
@@ -93,7 +91,7 @@ TYPED_TEST(RmsNormCuda, AddForwardIsTheNormOfTheRoundedSum) {
     for (const emulation::Schedule& schedule : emulation::kSchedules) {
       Device device(schedule);
       GuardedBuffer<T> sum(untouched<T>(c.x.size()));
-      GuardedBuffer<Out> y(untouched<Out>(c.dy.size()));
+      GuardedBuffer<T> y(untouched<T>(c.dy.size()));
       GuardedBuffer<float> rstd(c.num_vectors());
       rms_norm_add_forward(x.data(), residual.data(), weight.data(), kEps, shape, sum.data(),
                            y.data(), rstd.data(), Stream{device.handle()});
@@ -108,12 +106,11 @@ TYPED_TEST(RmsNormCuda, AddForwardIsTheNormOfTheRoundedSum) {
 
 // With and without the gradient of the residual.
 TYPED_TEST(RmsNormCuda, BackwardMatchesReferenceInEveryOrder) {
-  using T = typename TypeParam::T;
-  using Out = typename TypeParam::Out;
+  using T = TypeParam;
   for (const RmsNormShape& shape : kShapes) {
     SCOPED_TRACE(::testing::Message() << shape.heads << " x " << shape.cols);
-    const RmsNormCase<T, Out> c(shape);
-    const GuardedBuffer<Out> dy(c.dy);
+    const RmsNormCase<T> c(shape);
+    const GuardedBuffer<T> dy(c.dy);
     const GuardedBuffer<T> x(c.x);
     const GuardedBuffer<T> weight(c.weight);
     const GuardedBuffer<float> rstd(reference_rstd(c));
@@ -144,7 +141,7 @@ const std::vector<RmsNormShape> kInPlaceShapes = {
 
 TEST(RmsNormCudaInPlace, ForwardMayOverwriteItsInput) {
   for (const RmsNormShape& shape : kInPlaceShapes) {
-    const RmsNormCase<bf16, bf16> c(shape);
+    const RmsNormCase<bf16> c(shape);
     const GuardedBuffer<bf16> weight(c.weight);
     for (const emulation::Schedule& schedule : emulation::kSchedules) {
       Device device(schedule);
@@ -160,8 +157,7 @@ TEST(RmsNormCudaInPlace, ForwardMayOverwriteItsInput) {
 
 enum class Overwritten { kNone, kFirst, kSecond, kThird };
 
-std::vector<bf16> norm_of_sum(const RmsNormCase<bf16, bf16>& c, Overwritten overwritten,
-                              Device& device) {
+std::vector<bf16> norm_of_sum(const RmsNormCase<bf16>& c, Overwritten overwritten, Device& device) {
   const GuardedBuffer<bf16> weight(c.weight);
   GuardedBuffer<bf16> x(c.x);
   GuardedBuffer<bf16> residual(c.residual);
@@ -178,7 +174,7 @@ std::vector<bf16> norm_of_sum(const RmsNormCase<bf16, bf16>& c, Overwritten over
 
 TEST(RmsNormCudaInPlace, AddForwardMayOverwriteItsSummands) {
   for (const RmsNormShape& shape : kInPlaceShapes) {
-    const RmsNormCase<bf16, bf16> c(shape);
+    const RmsNormCase<bf16> c(shape);
     for (const emulation::Schedule& schedule : emulation::kSchedules) {
       Device device(schedule);
       const std::vector<bf16> apart = norm_of_sum(c, Overwritten::kNone, device);
@@ -188,8 +184,7 @@ TEST(RmsNormCudaInPlace, AddForwardMayOverwriteItsSummands) {
   }
 }
 
-std::vector<bf16> gradient(const RmsNormCase<bf16, bf16>& c, Overwritten overwritten,
-                           Device& device) {
+std::vector<bf16> gradient(const RmsNormCase<bf16>& c, Overwritten overwritten, Device& device) {
   const GuardedBuffer<bf16> weight(c.weight);
   const GuardedBuffer<float> rstd(reference_rstd(c));
   GuardedBuffer<bf16> dy(c.dy);
@@ -207,7 +202,7 @@ std::vector<bf16> gradient(const RmsNormCase<bf16, bf16>& c, Overwritten overwri
 
 TEST(RmsNormCudaInPlace, BackwardMayOverwriteItsInputs) {
   for (const RmsNormShape& shape : kInPlaceShapes) {
-    const RmsNormCase<bf16, bf16> c(shape);
+    const RmsNormCase<bf16> c(shape);
     for (const emulation::Schedule& schedule : emulation::kSchedules) {
       Device device(schedule);
       const std::vector<bf16> apart = gradient(c, Overwritten::kNone, device);
@@ -220,14 +215,14 @@ TEST(RmsNormCudaInPlace, BackwardMayOverwriteItsInputs) {
 
 // Rows that are aligned by their lengths; one operand after the other lies where packets do not.
 TEST(RmsNormCudaLaunch, TakesMisalignedPointersByElement) {
-  const RmsNormCase<bf16, float> c(norm_shape(3, 1, 576, 0, 0));
+  const RmsNormCase<bf16> c(norm_shape(3, 1, 576, 0, 0));
   const std::vector<float> exact_rstd = reference_rstd(c);
   for (int misaligned = 0; misaligned < 6; ++misaligned) {
     SCOPED_TRACE(misaligned);
     ShiftedBuffer<bf16> x(c.x, misaligned == 0);
     ShiftedBuffer<bf16> weight(c.weight, misaligned == 1);
-    ShiftedBuffer<float> dy(c.dy, misaligned == 2);
-    ShiftedBuffer<float> y(c.dy, misaligned == 3);
+    ShiftedBuffer<bf16> dy(c.dy, misaligned == 2);
+    ShiftedBuffer<bf16> y(c.dy, misaligned == 3);
     ShiftedBuffer<bf16> residual(c.residual, misaligned == 4);
     ShiftedBuffer<bf16> result(c.x, misaligned == 5);  // sum, then dx
     std::vector<float> rstd(c.num_vectors());
@@ -247,8 +242,8 @@ TEST(RmsNormCudaLaunch, TakesMisalignedPointersByElement) {
 std::string refusal_of(const RmsNormShape& shape) {
   Device device;
   try {
-    rms_norm_forward<float, float>(nullptr, nullptr, kEps, shape, nullptr, nullptr,
-                                   Stream{device.handle()});
+    rms_norm_forward<float>(nullptr, nullptr, kEps, shape, nullptr, nullptr,
+                            Stream{device.handle()});
   } catch (const std::invalid_argument& error) {
     return error.what();
   }
@@ -273,10 +268,10 @@ TEST(RmsNormCudaLaunch, LaunchesNothingForNoRows) {
   Device device;
   const Stream stream{device.handle()};
   const RmsNormShape shape = norm_shape(0, 1, 64, 0, 0);
-  rms_norm_forward<float, float>(nullptr, nullptr, kEps, shape, nullptr, nullptr, stream);
-  rms_norm_add_forward<float, float>(nullptr, nullptr, nullptr, kEps, shape, nullptr, nullptr,
-                                     nullptr, stream);
-  rms_norm_backward<float, float>(nullptr, nullptr, nullptr, nullptr, shape, nullptr, stream);
+  rms_norm_forward<float>(nullptr, nullptr, kEps, shape, nullptr, nullptr, stream);
+  rms_norm_add_forward<float>(nullptr, nullptr, nullptr, kEps, shape, nullptr, nullptr, nullptr,
+                              stream);
+  rms_norm_backward<float>(nullptr, nullptr, nullptr, nullptr, shape, nullptr, stream);
   EXPECT_TRUE(device.launched(0));
 }
 

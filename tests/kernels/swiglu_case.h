@@ -18,13 +18,12 @@ inline kernels::SwigluShape swiglu_shape(int64_t rows, int64_t inter, int64_t ga
           .y_stride = inter + y_gap};
 }
 
-// Out is the type of dy and h as well.
-template <typename T, typename Out>
+template <typename T>
 struct SwigluCase {
   explicit SwigluCase(const kernels::SwigluShape& swiglu_shape)
       : shape(swiglu_shape),
         gate_up(random_values<T>(shape.rows * shape.gate_up_stride, 1, 3.0)),
-        dy(random_values<Out>(shape.rows * shape.y_stride, 2)) {}
+        dy(random_values<T>(shape.rows * shape.y_stride, 2)) {}
 
   // Calls body(index of gate, index of up, index of y).
   template <typename Body>
@@ -71,7 +70,7 @@ struct SwigluCase {
 
   kernels::SwigluShape shape;
   std::vector<T> gate_up;
-  std::vector<Out> dy;
+  std::vector<T> dy;
 };
 
 }  // namespace rung::testing

@@ -25,8 +25,8 @@ std::optional<float> rounded_swiglu(T gate, T up) {
 
 // The number of elements of y [inter] that are wrong although their rounding is certain; gate_up
 // is [2 * inter].
-template <typename T, typename Out>
-int count_misrounded(const std::vector<T>& gate_up, const std::vector<Out>& y) {
+template <typename T>
+int count_misrounded(const std::vector<T>& gate_up, const std::vector<T>& y) {
   int num_wrong = 0;
   for (size_t i = 0; i < y.size(); ++i) {
     const std::optional<float> expected = rounded_swiglu(gate_up[i], gate_up[i + y.size()]);

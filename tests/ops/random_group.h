@@ -160,7 +160,7 @@ struct ProjectReference {
     for (const ops::Linear& member : group.members) {
       at::Tensor weight =
           at::empty({member.weight.out_features(), group.in_features}, options.precision.compute);
-      member.weight.write_to(weight, options.precision.compute);
+      member.weight.write_to(weight);
       at::Tensor out = h.matmul(weight.to(c10::kDouble).t());
       if (member.bias.defined()) out = out + member.bias.to(c10::kDouble);
       if (member.lora.defined()) {

@@ -60,18 +60,4 @@ void with_16_bit_type(c10::ScalarType dtype, F&& f) {
   }
 }
 
-// Calls f.template operator()<T, Out>() for a stored type and an operand type: equal, or a 16-bit
-// type widened to float.
-template <typename F>
-void with_types(c10::ScalarType stored, c10::ScalarType operand, F&& f) {
-  TORCH_INTERNAL_ASSERT(operand == stored || operand == c10::kFloat);
-  with_type(stored, [&]<typename T>() {
-    if (operand == c10::kFloat) {
-      f.template operator()<T, float>();
-    } else {
-      f.template operator()<T, T>();
-    }
-  });
-}
-
 }  // namespace rung::ops

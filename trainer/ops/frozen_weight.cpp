@@ -98,7 +98,7 @@ void FrozenWeight::write_to(at::Tensor& out) const {
   TORCH_INTERNAL_ASSERT(out.is_contiguous() && out.size(0) == out_features_ &&
                         out.size(1) == in_features_);
   if (quantized()) {
-    kernels_of(out).nf4_dequantize(nf4_, out.scalar_type(), out);
+    kernels_of(out).nf4_dequantize(nf4_, out);
   } else if (!out.is_meta()) {
     out.copy_(dense_);
   }

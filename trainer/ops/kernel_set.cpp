@@ -39,7 +39,7 @@ class MetaKernels final : public KernelSet {
  public:
   void nf4_quantize(const at::Tensor&, const at::Tensor&, const at::Tensor&) const override {}
   void nf4_quantize_absmax(const at::Tensor&, Nf4Tensors&) const override {}
-  void nf4_dequantize(const Nf4Tensors&, c10::ScalarType, const at::Tensor&) const override {}
+  void nf4_dequantize(const Nf4Tensors&, const at::Tensor&) const override {}
   void rms_norm_forward(const at::Tensor&, const at::Tensor&, double, const kernels::RmsNormShape&,
                         const at::Tensor&, const at::Tensor&) const override {}
   void rms_norm_backward(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,

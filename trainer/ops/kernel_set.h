@@ -4,8 +4,9 @@
 // device: the CPU's kernels, CUDA's (out of the plugin), or those of the meta device, which
 // do nothing, so that an operator run on shapes allocates what it would and computes nothing.
 // Contracts, formulas and rounding points: kernels/x.h. Tensors are contiguous unless a shape says
-// how they are strided; results are written in place. Attention is not here: each device has one of
-// its own (ops/attention_kernels.h).
+// how they are strided, and those of a call have one dtype but where another is named; results are
+// written in place. Attention is not here: each device has one of its own
+// (ops/attention_kernels.h).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -39,9 +40,8 @@ class KernelSet {
                             const at::Tensor& absmax) const = 0;
   // absmax -> the double-quantised fields of `tensors`, nested_map and nested_offset included.
   virtual void nf4_quantize_absmax(const at::Tensor& absmax, Nf4Tensors& tensors) const = 0;
-  // Values rounded to `compute`, stored in out's dtype.
-  virtual void nf4_dequantize(const Nf4Tensors& tensors, c10::ScalarType compute,
-                              const at::Tensor& out) const = 0;
+  // tensors -> out, rounded to its dtype.
+  virtual void nf4_dequantize(const Nf4Tensors& tensors, const at::Tensor& out) const = 0;
 
   virtual void rms_norm_forward(const at::Tensor& x, const at::Tensor& weight, double eps,
                                 const kernels::RmsNormShape& shape, const at::Tensor& y,

@@ -28,25 +28,22 @@ namespace rung::ops {
 
 // RUNG_KERNEL_CALLS(CpuCalls, kernels::cpu) defines the struct; a third argument is passed to every
 // kernel behind its own (the stream).
-#define RUNG_KERNEL_CALLS(type, space, ...)                              \
-  struct type {                                                          \
-    RUNG_KERNEL_CALL(space, nf4_quantize, __VA_ARGS__)                   \
-    template <typename T, typename Out, typename... Args>                \
-    static void nf4_dequantize(Args... args) {                           \
-      space::nf4_dequantize<T, Out>(args... __VA_OPT__(, ) __VA_ARGS__); \
-    }                                                                    \
-    RUNG_KERNEL_CALL(space, rms_norm_forward, __VA_ARGS__)               \
-    RUNG_KERNEL_CALL(space, rms_norm_backward, __VA_ARGS__)              \
-    RUNG_KERNEL_CALL(space, rope_, __VA_ARGS__)                          \
-    RUNG_KERNEL_CALL(space, swiglu_forward, __VA_ARGS__)                 \
-    RUNG_KERNEL_CALL(space, swiglu_backward, __VA_ARGS__)                \
-    RUNG_KERNEL_CALL(space, cross_entropy, __VA_ARGS__)                  \
-    RUNG_KERNEL_CALL(space, lora_dropout, __VA_ARGS__)                   \
-    RUNG_KERNEL_CALL(space, lora_dropout_accumulate, __VA_ARGS__)        \
-    RUNG_KERNEL_CALL(space, rows_gather, __VA_ARGS__)                    \
-    RUNG_KERNEL_CALL(space, rows_scatter, __VA_ARGS__)                   \
-    RUNG_KERNEL_CALL(space, adamw, __VA_ARGS__)                          \
-    RUNG_KERNEL_CALL(space, adamw_8bit, __VA_ARGS__)                     \
+#define RUNG_KERNEL_CALLS(type, space, ...)                       \
+  struct type {                                                   \
+    RUNG_KERNEL_CALL(space, nf4_quantize, __VA_ARGS__)            \
+    RUNG_KERNEL_CALL(space, nf4_dequantize, __VA_ARGS__)          \
+    RUNG_KERNEL_CALL(space, rms_norm_forward, __VA_ARGS__)        \
+    RUNG_KERNEL_CALL(space, rms_norm_backward, __VA_ARGS__)       \
+    RUNG_KERNEL_CALL(space, rope_, __VA_ARGS__)                   \
+    RUNG_KERNEL_CALL(space, swiglu_forward, __VA_ARGS__)          \
+    RUNG_KERNEL_CALL(space, swiglu_backward, __VA_ARGS__)         \
+    RUNG_KERNEL_CALL(space, cross_entropy, __VA_ARGS__)           \
+    RUNG_KERNEL_CALL(space, lora_dropout, __VA_ARGS__)            \
+    RUNG_KERNEL_CALL(space, lora_dropout_accumulate, __VA_ARGS__) \
+    RUNG_KERNEL_CALL(space, rows_gather, __VA_ARGS__)             \
+    RUNG_KERNEL_CALL(space, rows_scatter, __VA_ARGS__)            \
+    RUNG_KERNEL_CALL(space, adamw, __VA_ARGS__)                   \
+    RUNG_KERNEL_CALL(space, adamw_8bit, __VA_ARGS__)              \
   }
 
 inline const uint64_t* row_keys_of(const at::Tensor& keys) {
@@ -68,31 +65,27 @@ class TypedKernels : public KernelSet {
     });
   }
 
-  void nf4_dequantize(const Nf4Tensors& tensors, c10::ScalarType compute,
-                      const at::Tensor& out) const override {
-    const kernels::Nf4View view = view_of(tensors, out.numel());
-    with_types(compute, out.scalar_type(), [&]<typename T, typename Out>() {
-      Calls::template nf4_dequantize<T, Out>(view, data_of<Out>(out));
+  void nf4_dequantize(const Nf4Tensors& tensors, const at::Tensor& out) const override {
+    with_type(out.scalar_type(), [&]<typename T>() {
+      Calls::nf4_dequantize(view_of(tensors, out.numel()), data_of<T>(out));
     });
   }
 
   void rms_norm_forward(const at::Tensor& x, const at::Tensor& weight, double eps,
                         const kernels::RmsNormShape& shape, const at::Tensor& y,
                         const at::Tensor& rstd) const override {
-    with_types(x.scalar_type(), y.scalar_type(), [&]<typename T, typename Out>() {
+    with_type(x.scalar_type(), [&]<typename T>() {
       Calls::rms_norm_forward(data_of<const T>(x), data_of<const T>(weight),
-                              static_cast<float>(eps), shape, data_of<Out>(y),
-                              floats_or_null(rstd));
+                              static_cast<float>(eps), shape, data_of<T>(y), floats_or_null(rstd));
     });
   }
 
   void rms_norm_backward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
                          const at::Tensor& rstd, const kernels::RmsNormShape& shape,
                          const at::Tensor& dx) const override {
-    with_types(x.scalar_type(), dy.scalar_type(), [&]<typename T, typename Grad>() {
-      Calls::rms_norm_backward(data_of<const Grad>(dy), data_of<const T>(x),
-                               data_of<const T>(weight), rstd.const_data_ptr<float>(), shape,
-                               data_of<T>(dx));
+    with_type(x.scalar_type(), [&]<typename T>() {
+      Calls::rms_norm_backward(data_of<const T>(dy), data_of<const T>(x), data_of<const T>(weight),
+                               rstd.const_data_ptr<float>(), shape, data_of<T>(dx));
     });
   }
 
@@ -106,16 +99,16 @@ class TypedKernels : public KernelSet {
   }
 
   void swiglu_forward(const at::Tensor& gate_up, const at::Tensor& y) const override {
-    with_types(gate_up.scalar_type(), y.scalar_type(), [&]<typename T, typename Out>() {
-      Calls::swiglu_forward(data_of<const T>(gate_up), swiglu_shape(gate_up, y), data_of<Out>(y));
+    with_type(gate_up.scalar_type(), [&]<typename T>() {
+      Calls::swiglu_forward(data_of<const T>(gate_up), swiglu_shape(gate_up, y), data_of<T>(y));
     });
   }
 
   void swiglu_backward(const at::Tensor& dy, const at::Tensor& gate_up,
                        const at::Tensor& d_gate_up) const override {
     TORCH_INTERNAL_ASSERT(dy.size(0) < 2 || d_gate_up.stride(0) == gate_up.stride(0));
-    with_types(gate_up.scalar_type(), dy.scalar_type(), [&]<typename T, typename Grad>() {
-      Calls::swiglu_backward(data_of<const Grad>(dy), data_of<const T>(gate_up),
+    with_type(gate_up.scalar_type(), [&]<typename T>() {
+      Calls::swiglu_backward(data_of<const T>(dy), data_of<const T>(gate_up),
                              swiglu_shape(gate_up, dy), data_of<T>(d_gate_up));
     });
   }
@@ -131,19 +124,19 @@ class TypedKernels : public KernelSet {
 
   void lora_dropout(const at::Tensor& x, const DropoutDraw& mask,
                     const at::Tensor& y) const override {
-    with_types(x.scalar_type(), y.scalar_type(), [&]<typename T, typename Out>() {
+    with_type(x.scalar_type(), [&]<typename T>() {
       Calls::lora_dropout(data_of<const T>(x), row_keys_of(mask.row_keys), mask.module_key,
                           static_cast<float>(mask.probability), x.size(0), x.size(1), x.stride(0),
-                          data_of<Out>(y));
+                          data_of<T>(y));
     });
   }
 
   void lora_dropout_accumulate(const at::Tensor& g, const DropoutDraw& mask,
                                const at::Tensor& dx) const override {
-    with_types(g.scalar_type(), dx.scalar_type(), [&]<typename T, typename Acc>() {
+    with_type(g.scalar_type(), [&]<typename T>() {
       Calls::lora_dropout_accumulate(data_of<const T>(g), row_keys_of(mask.row_keys),
                                      mask.module_key, static_cast<float>(mask.probability),
-                                     g.size(0), g.size(1), g.stride(0), data_of<Acc>(dx));
+                                     g.size(0), g.size(1), g.stride(0), data_of<T>(dx));
     });
   }
 
