@@ -145,6 +145,20 @@ TEST(ConfigErrors, NameFileAndLineOfABadRecord) {
   expect_train_failure(dir, 3, "train.jsonl:9");
 }
 
+TEST(ConfigErrors, NameAllBadRecords) {
+  const ProgramFolder dir;
+  dir.write("train.jsonl", "{\"text\": \"a\"}\n" + dir.read("train.jsonl") + "{\"messages\": [}\n");
+  const ProgramResult result = run_program(dir, {"train", "run.yaml"});
+  EXPECT_EQ(result.code, 3);
+  const std::vector<std::string> lines = result.error_lines();
+  ASSERT_EQ(lines.size(), 3U) << result.err;
+  EXPECT_EQ(lines[0], "error: 2 records of the data cannot be used");
+  EXPECT_NE(lines[1].find("(train.jsonl:1)"), std::string::npos) << lines[1];
+  EXPECT_NE(lines[2].find("(train.jsonl:8:"), std::string::npos) << lines[2];
+  const std::string reason = Json::parse(dir.read("out/run.json")).at("exit_reason");
+  EXPECT_EQ(reason, lines[0].substr(7) + "; " + lines[1].substr(2) + "; " + lines[2].substr(2));
+}
+
 TEST(ConfigErrors, EscapeWhatARecordHolds) {
   const ProgramFolder dir;
   dir.write("train.jsonl",
@@ -176,6 +190,8 @@ TEST(ConfigErrors, RefuseATokenizerOfALargerVocabulary) {
   const ProgramFolder dir;
   nlohmann::json config = rung::testing::tiny_model_config();
   config["vocab_size"] = 200;  // the tokenizer has 260
+  const std::string chats = dir.read("train.jsonl");
+  dir.write("train.jsonl", chats.substr(0, chats.find('\n') + 1));
   dir.write("model/config.json", config.dump());
   rung::testing::write_random_weights(dir / "model/model.safetensors", config);
   expect_train_failure(dir, 3, "train.jsonl:1");

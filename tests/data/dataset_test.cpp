@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "tests/data/byte_tokenizer.h"
 #include "tests/support/expect_error.h"
@@ -14,6 +16,7 @@ namespace rung::data {
 namespace {
 
 using rung::testing::byte_tokenizer;
+using rung::testing::error_of;
 using rung::testing::expect_error;
 using rung::testing::kByteVocab;
 using rung::testing::TempDir;
@@ -74,13 +77,57 @@ TEST(LoadDataset, IsTheSameWithAnyNumberOfThreads) {
   }
 }
 
-TEST(LoadDataset, ReportsTheFirstFaultWithAnyNumberOfThreads) {
+// What load() throws, in lines.
+std::vector<std::string> faults_of(const Fixture& fixture) {
+  std::istringstream message(error_of(ExitCode::kConfig, [&] { fixture.load(); }));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(message, line);) lines.push_back(line);
+  return lines;
+}
+
+TEST(LoadDataset, ReportsFaultsInOrderWithAnyNumberOfThreads) {
   Fixture fixture;
+  fixture.run.excess_length_strategy = ExcessLength::kRaise;
   fixture.add("a.jsonl", numbered(100) + "{\"input_ids\":[260]}\n{}\n" + numbered(100));
+  fixture.add("b.jsonl", numbered(1) + "{\"input_ids\":[1,2,3,4,5]}\n");
   for (const int64_t threads : {1, 4}) {
     fixture.run.num_threads = threads;
-    expect_error(ExitCode::kConfig, "a.jsonl:101)", [&] { fixture.load(); });
+    const std::vector<std::string> lines = faults_of(fixture);
+    ASSERT_EQ(lines.size(), 4u);
+    EXPECT_EQ(lines[0], "3 records of the data cannot be used");
+    EXPECT_TRUE(lines[1].ends_with("a.jsonl:101)")) << lines[1];
+    EXPECT_TRUE(lines[2].ends_with("a.jsonl:102)")) << lines[2];
+    EXPECT_TRUE(lines[3].ends_with("b.jsonl:2)")) << lines[3];
   }
+}
+
+TEST(LoadDataset, ReportsASingleFaultInOneLine) {
+  Fixture fixture;
+  fixture.add("a.jsonl", numbered(3) + "{}\n" + numbered(3));
+  EXPECT_EQ(faults_of(fixture).size(), 1u);
+  expect_error(ExitCode::kConfig, "a.jsonl:4)", [&] { fixture.load(); });
+}
+
+TEST(LoadDataset, CountsTheFaultsBehindTheFirstTen) {
+  Fixture fixture;
+  std::string bad;
+  for (int i = 0; i < 1500; ++i) bad += "{}\n";
+  fixture.add("a.jsonl", bad + numbered(2));
+  const std::vector<std::string> lines = faults_of(fixture);
+  ASSERT_EQ(lines.size(), 12u);
+  EXPECT_EQ(lines[0], "1,500 records of the data cannot be used");
+  EXPECT_TRUE(lines[10].ends_with("a.jsonl:10)")) << lines[10];
+  EXPECT_EQ(lines[11], "  and 1,490 more");
+}
+
+// What stands behind it is not read.
+TEST(LoadDataset, ReportsTheFaultsBeforeABrokenArray) {
+  Fixture fixture;
+  fixture.add("a.json", "[{},\n{\"input_ids\":[1,2]}\n{}]");
+  const std::vector<std::string> lines = faults_of(fixture);
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_TRUE(lines[1].ends_with("a.json:1)")) << lines[1];
+  EXPECT_NE(lines[2].find("a.json:"), std::string::npos) << lines[2];
 }
 
 TEST(LoadDataset, CountsWhatItKeeps) {

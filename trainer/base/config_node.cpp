@@ -13,6 +13,8 @@
 #include <system_error>
 #include <unordered_set>
 
+#include "base/error_list.h"
+
 namespace rung {
 namespace {
 
@@ -129,21 +131,6 @@ class TreeBuilder : public YAML::EventHandler {
   ConfigNode root_;
 };
 
-// Several problems as one error: the only one whose message has more than one line.
-class ErrorList : public Error {
- public:
-  explicit ErrorList(const std::vector<ErrorParts>& problems)
-      : Error(ExitCode::kConfig,
-              {.what = fmt::format("{} errors in the configuration", problems.size())}),
-        text_(Error::what()) {
-    for (const ErrorParts& problem : problems) text_ += "\n  " + format_error(problem);
-  }
-  const char* what() const noexcept override { return text_.c_str(); }
-
- private:
-  std::string text_;
-};
-
 // A plain scalar without the '+' that from_chars does not take.
 std::string_view number_text(const ConfigNode& node) {
   std::string_view text = node.text;
@@ -189,7 +176,8 @@ std::string ConfigNode::quoted() const {
 void ConfigErrors::throw_if_any() const {
   if (problems_.empty()) return;
   if (problems_.size() == 1) throw Error(ExitCode::kConfig, problems_.front());
-  throw ErrorList(problems_);
+  throw ErrorList(ExitCode::kConfig,
+                  fmt::format("{} errors in the configuration", problems_.size()), problems_);
 }
 
 ConfigNode parse_config_text(const std::string& text, const std::string& source,

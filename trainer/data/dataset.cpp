@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <string>
 #include <utility>
 
@@ -13,6 +14,7 @@
 #include "base/random.h"
 #include "base/units.h"
 #include "data/parallel_encode.h"
+#include "data/record_faults.h"
 
 namespace rung::data {
 namespace {
@@ -63,8 +65,25 @@ void admit(Example example, const RunConfig& run, Dataset& dataset) {
   dataset.examples.push_back(std::move(example));
 }
 
-void load_file(const DatasetConfig& config, const EncodeContext& context, Dataset& dataset,
-               LoadProgress* progress) {
+// Admits what has no fault; where something has, examples are no longer kept.
+void admit_or_blame(Encoded encoded, const RunConfig& run, Dataset& dataset, RecordFaults& faults) {
+  try {
+    if (encoded.fault) std::rethrow_exception(encoded.fault);
+    admit(std::move(encoded.example), run, dataset);
+  } catch (const Error&) {
+    faults.add(std::current_exception());
+  }
+  if (!faults.empty()) dataset.examples.clear();
+}
+
+// What the data of a run are loaded into.
+struct Loading {
+  Dataset dataset;
+  RecordFaults faults;
+  LoadProgress* progress;  // may be null
+};
+
+void load_file(const DatasetConfig& config, const EncodeContext& context, Loading& loading) {
   RecordReader reader(config.path);
   const EncodeJob job{.path = reader.path(),
                       .config = config,
@@ -73,16 +92,27 @@ void load_file(const DatasetConfig& config, const EncodeContext& context, Datase
   std::vector<RawRecord> batch;
   size_t batch_bytes = 0;
   const auto flush = [&] {
-    for (Example& example : encode_batch(batch, job)) {
-      admit(std::move(example), context.run, dataset);
+    for (Encoded& encoded : encode_batch(batch, job)) {
+      admit_or_blame(std::move(encoded), context.run, loading.dataset, loading.faults);
     }
     // A line break or a comma behind each record.
-    if (progress)
+    if (LoadProgress* progress = loading.progress) {
       progress->add(std::ssize(batch), static_cast<int64_t>(batch_bytes + batch.size()));
+    }
     batch.clear();
     batch_bytes = 0;
   };
-  while (std::optional<RawRecord> record = reader.next()) {
+  // A file that is no longer understood ends there; the faults before come first.
+  const auto next = [&]() -> std::optional<RawRecord> {
+    try {
+      return reader.next();
+    } catch (const Error&) {
+      flush();
+      loading.faults.add(std::current_exception());
+      return std::nullopt;
+    }
+  };
+  while (std::optional<RawRecord> record = next()) {
     batch_bytes += record->text.size();
     batch.push_back(std::move(*record));
     if (batch.size() >= kBatchRecords || batch_bytes >= kBatchBytes) flush();
@@ -142,10 +172,11 @@ bool has_chat(const std::vector<DatasetConfig>& configs) {
 
 Dataset load_dataset(const std::vector<DatasetConfig>& configs, const EncodeContext& context,
                      LoadProgress* progress) {
-  Dataset dataset;
-  for (const DatasetConfig& config : configs) load_file(config, context, dataset, progress);
-  if (dataset.examples.empty()) refuse_empty(configs, dataset.report);
-  return dataset;
+  Loading loading{.dataset = {}, .faults = {}, .progress = progress};
+  for (const DatasetConfig& config : configs) load_file(config, context, loading);
+  loading.faults.throw_if_any();
+  if (loading.dataset.examples.empty()) refuse_empty(configs, loading.dataset.report);
+  return std::move(loading.dataset);
 }
 
 Dataset split_validation(Dataset& dataset, double val_set_size, uint64_t seed) {

@@ -1,7 +1,7 @@
 // Loads data sets: files -> records -> examples that fit the model and have something to learn.
 //
-// Encoding is shared among num_threads threads; examples keep the order of the files, and the first
-// fault in that order is the one reported.
+// Encoding is shared among num_threads threads; examples keep the order of the files, and so do the
+// faults that are reported.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +23,11 @@ struct Dataset {
   DatasetReport report;
 };
 
-// Throws Error kConfig with file:line for a record that is not sound, has an id outside of
-// [0, context.vocab_size) or, with excess_length_strategy raise, is too long; and where nothing is
-// left to learn. context.chat_template may be null where no data set is of type chat_template. What
-// is read is counted in `progress`, where there is one.
+// Throws Error kConfig, once all is read, with file:line of the first records that are not sound,
+// have an id outside of [0, context.vocab_size) or, with excess_length_strategy raise, are too
+// long, and with the count of all of these; and where nothing is left to learn.
+// context.chat_template may be null where no data set is of type chat_template. What is read is
+// counted in `progress`, where there is one.
 Dataset load_dataset(const std::vector<DatasetConfig>& configs, const EncodeContext& context,
                      LoadProgress* progress = nullptr);
 

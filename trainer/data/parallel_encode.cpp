@@ -18,17 +18,16 @@ Example encode_one(const RawRecord& raw, const EncodeJob& job) {
 
 }  // namespace
 
-std::vector<Example> encode_batch(std::span<const RawRecord> records, const EncodeJob& job) {
-  std::vector<Example> examples(records.size());
-  std::vector<std::exception_ptr> faults(records.size());
+std::vector<Encoded> encode_batch(std::span<const RawRecord> records, const EncodeJob& job) {
+  std::vector<Encoded> encoded(records.size());
   std::atomic<size_t> next = 0;
   // Records are claimed one by one: their lengths differ too much for equal shares.
   const auto work = [&] {
     for (size_t i = next++; i < records.size(); i = next++) {
       try {
-        examples[i] = encode_one(records[i], job);
+        encoded[i].example = encode_one(records[i], job);
       } catch (...) {
-        faults[i] = std::current_exception();
+        encoded[i].fault = std::current_exception();
       }
     }
   };
@@ -38,10 +37,7 @@ std::vector<Example> encode_batch(std::span<const RawRecord> records, const Enco
     for (size_t i = 1; i < num_threads; ++i) threads.emplace_back(work);
     work();
   }  // joins
-  for (const std::exception_ptr& fault : faults) {
-    if (fault) std::rethrow_exception(fault);
-  }
-  return examples;
+  return encoded;
 }
 
 }  // namespace rung::data

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <span>
 #include <vector>
@@ -19,7 +20,12 @@ struct EncodeJob {
   int64_t num_threads = 1;
 };
 
-// Throws the exception of the first record that has one.
-std::vector<Example> encode_batch(std::span<const RawRecord> records, const EncodeJob& job);
+// An example, or why the record is none.
+struct Encoded {
+  Example example;
+  std::exception_ptr fault;  // null: there is an example
+};
+
+std::vector<Encoded> encode_batch(std::span<const RawRecord> records, const EncodeJob& job);
 
 }  // namespace rung::data

@@ -9,7 +9,7 @@ namespace rung::training {
 
 struct Failure {
   ExitCode code = ExitCode::kInternal;
-  std::string message;  // one line (several for a configuration with several errors), escaped
+  std::string message;  // one line (several for an ErrorList), escaped
 };
 
 // Describes the exception in flight; only inside a catch block. Exceptions that are no Error are

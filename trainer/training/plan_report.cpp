@@ -124,6 +124,13 @@ std::string bar(int64_t bytes, int64_t whole) {
   return std::string(filled, '#') + std::string(static_cast<size_t>(kBarWidth) - filled, '.');
 }
 
+// Settings of a small model may differ by less than a tenth of a GiB.
+std::string fine_bytes(int64_t bytes) {
+  constexpr int64_t kGiB = int64_t{1} << 30;
+  if (bytes < kGiB || bytes >= 10 * kGiB) return format_bytes(bytes);
+  return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / static_cast<double>(kGiB));
+}
+
 std::string duration(double seconds) {
   if (seconds < 90) return fmt::format("{:.2g} s", seconds);
   if (seconds < 5400) return fmt::format("{:.0f} min", seconds / 60);
@@ -135,7 +142,7 @@ void write_memory(const PlanReport& report, std::back_insert_iterator<std::strin
   for (const char* phase : {"load", "train", "eval", "save", "resume"}) {
     const auto found = report.phases.find(phase);
     if (found == report.phases.end()) continue;
-    fmt::format_to(out, "  {:<14}{:>12}  {}\n", phase, format_bytes(found->second),
+    fmt::format_to(out, "  {:<14}{:>12}  {}\n", phase, fine_bytes(found->second),
                    bar(found->second, report.limit));
   }
   fmt::format_to(out, "\nat the peak of a training step\n");
@@ -147,7 +154,7 @@ void write_memory(const PlanReport& report, std::back_insert_iterator<std::strin
   }
   std::ranges::sort(parts, std::ranges::greater{});
   for (const auto& [bytes, name] : parts) {
-    fmt::format_to(out, "  {:<14}{:>12}  {}\n", name, format_bytes(bytes), bar(bytes, whole));
+    fmt::format_to(out, "  {:<14}{:>12}  {}\n", name, fine_bytes(bytes), bar(bytes, whole));
   }
   if (report.host_peak > 0) {
     fmt::format_to(out, "and in host memory {}\n", format_bytes(report.host_peak));
@@ -169,8 +176,8 @@ void write_rungs(const PlanReport& report, std::back_insert_iterator<std::string
                           duration(report.tokens / *rung.tokens_per_second));
     }
     fmt::format_to(out, "  {:>2}{:>12}{:>7}{:>8}{}  {}\n", rung.is_chosen ? "->" : "",
-                   format_bytes(rung.peak), rung.fits ? "yes" : "no",
-                   rung.fits_24_gb ? "yes" : "no", times, rung.name);
+                   fine_bytes(rung.peak), rung.fits ? "yes" : "no", rung.fits_24_gb ? "yes" : "no",
+                   times, rung.name);
   }
 }
 
@@ -192,7 +199,7 @@ void write_gpus(const PlanReport& report, std::back_insert_iterator<std::string>
     if (has_time && gpu.cost == cheapest) marks += "  <- cheapest";
     if (has_time && gpu.hours == fastest) marks += "  <- fastest";
     fmt::format_to(out, "  {:<12}{:>7}{:>12}{:>12}{:>10}{:>10}  {}{}\n", gpu.name,
-                   gpu.fits ? "yes" : "no", format_bytes(gpu.peak), format_bytes(gpu.limit),
+                   gpu.fits ? "yes" : "no", fine_bytes(gpu.peak), format_bytes(gpu.limit),
                    has_time ? duration(*gpu.hours * 3600) : "-",
                    has_time ? fmt::format("{:.2g}", *gpu.cost) : "-", gpu.rung, marks);
   }

@@ -12,6 +12,18 @@
 namespace rung::training {
 namespace {
 
+// A message of several lines (base/error_list.h) as one.
+std::string in_a_line(const std::string& message) {
+  std::string line;
+  for (size_t begin = 0; begin < message.size();) {
+    const size_t end = std::min(message.find('\n', begin), message.size());
+    if (begin > 0) line += "; ";
+    line += message.substr(begin, end - begin);
+    begin = message.find_first_not_of("\n ", end);
+  }
+  return line;
+}
+
 void write_outcome(const Recording& to, ExitCode code, const std::string& reason) {
   RunRecord& record = to.record;
   record.exit_code = code;
@@ -35,7 +47,7 @@ ExitCode recorded(const Recording& to, const std::function<ExitCode()>& body) {
     if (to.record.is_earlier_run_there) throw;
     const Failure failure = current_failure();
     try {
-      write_outcome(to, failure.code, failure.message);
+      write_outcome(to, failure.code, in_a_line(failure.message));
     } catch (const std::exception& error) {  // the first failure is the one to be told
       fmt::print(to.log, "warning: run.json cannot be written: {}\n", error.what());
     }
