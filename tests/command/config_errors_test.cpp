@@ -208,8 +208,8 @@ TEST(ConfigErrors, RefuseTargetsThatTheModelHasNot) {
 
 TEST(ConfigErrors, RefuseAStepThatDoesNotFit) {
   const ProgramFolder dir;
-  expect_failure(run_program(dir, {"train", "run.yaml", "--set", "memory_limit=100KiB"}), 4,
-                 "expected at most 100.0 KiB (memory_limit); even ");
+  expect_failure(run_program(dir, {"train", "run.yaml", "--set", "memory_limit=80KiB"}), 4,
+                 "expected at most 80.0 KiB (memory_limit); even ");
   EXPECT_EQ(tree(dir / "out"), (std::set<std::string>{"run.json"}));
 }
 

@@ -1,6 +1,7 @@
 #include "ops/project.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_strided.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
@@ -146,8 +147,10 @@ void forward_extended(const at::Tensor& h, const LinearGroup& group, const Proje
 at::Tensor forward(const at::Tensor& x, const InputStage& stage, const LinearGroup& group,
                    const ProjectOptions& options) {
   const c10::NoGradGuard no_grad;
+  if (options.output == Output::kUnread) {  // a shape for the graph to end in, on one element
+    return at::empty_strided({x.size(0), group.out_features}, {0, 0}, x.options());
+  }
   at::Tensor result = at::empty({x.size(0), group.out_features}, x.options());
-  if (options.output == Output::kUnread) return result;
   const ComponentScope scope(Component::kWorkspace);
   const at::Tensor h = stage_forward(stage, x).h;
   if (!has_bias(group)) {

@@ -12,7 +12,8 @@
 
 namespace rung::ops {
 
-// Whether the value of the result is read. In the recomputation of a block only its graph is.
+// Whether the value of the result is read. In the recomputation of a block only its graph is; then
+// no memory is taken for the value.
 enum class Output { kComputed, kUnread };
 
 struct ProjectOptions {
