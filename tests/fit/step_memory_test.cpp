@@ -139,8 +139,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes, StepMemory,
                          [](const auto& info) { return info.param.name; });
 
 // choose_settings searches by halves, which finds the least only where the peak does not rise. It
-// may by the gradient that waits while a block is recomputed, where the weights of one product
-// outweigh the activations of a whole block: what is found then fits all the same.
+// may by what waits while a block is recomputed, its input and a gradient, where the weights of one
+// product outweigh the activations of a whole block: what is found then fits all the same.
 TEST(StepMemoryOfManyShapes, HardlyRisesWithMoreBlocksRecomputed) {
   for (uint64_t shape = 0; shape < 24; ++shape) {
     const CounterRandom random(shape, 0);
@@ -164,8 +164,8 @@ TEST(StepMemoryOfManyShapes, HardlyRisesWithMoreBlocksRecomputed) {
                  .dropout = pick(10, {0, 1}) == 0 ? 0.0 : 0.1,
                  .modules = all_linears(s.config.num_layers)};
     const int64_t num_tokens = s.batch.num_tokens();
-    const int64_t waiting =
-        num_tokens * s.config.hidden_size * static_cast<int64_t>(c10::elementSize(s.model.compute));
+    const int64_t waiting = 2 * num_tokens * s.config.hidden_size *
+                            static_cast<int64_t>(c10::elementSize(s.model.compute));
     int64_t previous = step_memory(s, 0).peak;
     for (int64_t num_recomputed = 1; num_recomputed <= s.config.num_layers; ++num_recomputed) {
       const int64_t peak = step_memory(s, num_recomputed).peak;
