@@ -28,12 +28,6 @@ constexpr int64_t kMostRows = 4032;
 constexpr int64_t kPackRows = 32;  // of b, a task of packing
 constexpr int64_t kTasksPerThread = 4;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-// Rows of a tensor lie on different pages, where the processor's own prefetching does not reach.
-// Addresses behind the tensor's end do no harm.
-constexpr int64_t kPrefetchRows = 8;
-
 // b [depth, columns], rows side by side -> panels [columns / width][panel_stride], a row of `width`
 // floats after the other; zeros up to the next multiple of kTileColumns.
 template <typename T>
@@ -54,22 +48,6 @@ RUNG_SIMD_CLONES void pack_rows(const T* b, int64_t row_stride, int64_t depth, i
       }
       to += panel_stride;
     }
-  }
-}
-
-// x [rows, columns] -> tile [rows, stride].
-template <typename T>
-RUNG_SIMD_CLONES void widen_rows(const T* x, int64_t row_stride, int64_t rows, int64_t columns,
-                                 float* tile, int64_t stride) {
-  constexpr int64_t kLine = 64 / sizeof(T);
-  for (int64_t i = 0; i < rows; ++i) {
-    const T* from = x + i * row_stride;
-    float* to = tile + i * stride;
-    for (int64_t j = 0; j < columns; j += kLine) {
-      __builtin_prefetch(from + kPrefetchRows * row_stride + j);
-    }
-#pragma GCC ivdep
-    for (int64_t j = 0; j < columns; ++j) to[j] = to_float(from[j]);
   }
 }
 
@@ -178,8 +156,7 @@ class Product {
         b_(b),
         c_(c),
         ops_(tile_ops()),
-        width_(ops_.panel_columns),
-        blocking_(shape, width_),
+        blocking_(shape, ops_.panel_columns),
         workspace_(workspace) {
     workspace_.prepare(shape_, blocking_);
   }
@@ -205,20 +182,21 @@ class Product {
     if (b_.column_stride == 1) {
       parallel_for(depth.count, kPackRows, [&](int64_t begin, int64_t end) {
         pack_rows(b_at(depth.first + begin, columns.first), b_.row_stride, end - begin,
-                  columns.count, workspace_.packed_columns() + begin * width_, width_,
-                  width_ * depth.count);
+                  columns.count, workspace_.packed_columns() + begin * blocking_.width,
+                  blocking_.width, blocking_.width * depth.count);
       });
       return;
     }
     // Columns of b are turned by way of a tile of them.
-    parallel_for(columns.count, width_, [&](int64_t begin, int64_t end) {
+    parallel_for(columns.count, blocking_.width, [&](int64_t begin, int64_t end) {
       float* panel = workspace_.packed_columns() + begin * depth.count;
       float* tile = workspace_.tile();
       for_each_part(depth.count, kDepthBlock, [&](const Range& part) {
         const int64_t stride = tile_stride(part.count);
         const T* from = b_at(depth.first + part.first, columns.first + begin);
         widen_rows(from, b_.column_stride, end - begin, part.count, tile, stride);
-        transpose_tile(tile, stride, end - begin, part.count, panel + part.first * width_, width_);
+        transpose_tile(tile, stride, end - begin, part.count, panel + part.first * blocking_.width,
+                       blocking_.width);
       });
     });
   }
@@ -229,7 +207,8 @@ class Product {
     // With few rows a task takes fewer columns, so that there are enough of them.
     const int64_t wanted = ceil_div(kTasksPerThread * max_threads(), row_blocks);
     const int64_t column_block =
-        std::clamp(ceil_div(columns.count, wanted * width_) * width_, width_, kColumnBlock);
+        std::clamp(ceil_div(columns.count, wanted * blocking_.width) * blocking_.width,
+                   blocking_.width, kColumnBlock);
     const int64_t num_tasks = row_blocks * ceil_div(columns.count, column_block);
     // Threads share columns, which are more than what they have of a.
 #pragma omp parallel for schedule(dynamic, 1) if (num_tasks > 1)
@@ -253,9 +232,9 @@ class Product {
           widened(all_rows.first + rows.first, rows.count, depth.first + part.first, part.count);
       product.c_stride = stride;
       product.store = depth.first + part.first == 0 ? TileStore::kSet : TileStore::kAdd;
-      for_each_part(columns.count, width_, [&](const Range& panel) {
+      for_each_part(columns.count, blocking_.width, [&](const Range& panel) {
         product.b = workspace_.packed_columns() + (columns.first + panel.first) * depth.count +
-                    part.first * width_;
+                    part.first * blocking_.width;
         product.c = sums + panel.first;
         product.n = padded_columns(panel.count);
         ops_.multiply(product);
@@ -272,7 +251,7 @@ class Product {
   TileProduct widened(int64_t row, int64_t rows, int64_t k, int64_t depth) const {
     float* tile = workspace_.tile();
     const T* from = a_.data + row * a_.row_stride + k * a_.column_stride;
-    TileProduct product{.a = tile, .b_stride = width_, .m = rows, .k = depth};
+    TileProduct product{.a = tile, .b_stride = blocking_.width, .m = rows, .k = depth};
     if (a_.column_stride == 1) {
       product.a_stride = tile_stride(depth);
       widen_rows(from, a_.row_stride, rows, depth, tile, product.a_stride);
@@ -290,7 +269,6 @@ class Product {
   GemmOperand<T> b_;
   GemmResult<Out> c_;
   TileOps ops_;
-  int64_t width_;
   Blocking blocking_;
   Workspace& workspace_;
 };

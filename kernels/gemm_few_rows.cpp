@@ -6,18 +6,13 @@
 
 #include "kernels/parallel.h"
 #include "kernels/simd.h"
+#include "kernels/tile_pack.h"
 
 namespace rung::kernels::cpu {
 
 namespace {
 
 constexpr int64_t kRows = 4;  // of a at a time; with two columns of b, eight sums in registers
-
-template <typename T>
-RUNG_SIMD_CLONES void widen(const T* x, int64_t n, float* out) {
-#pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) out[i] = to_float(x[i]);
-}
 
 // dots[c][r] = <row r of a, column c of b>.
 template <typename T>
@@ -57,9 +52,9 @@ template <typename T, typename Out>
 void gemm_few_rows(const GemmShape& shape, float alpha, const GemmOperand<T>& a,
                    const GemmOperand<T>& b, const GemmResult<Out>& c) {
   const int64_t k = shape.k;
-  const int64_t rows = (shape.m + kRows - 1) / kRows * kRows;
+  const int64_t rows = ceil_div(shape.m, kRows) * kRows;
   std::vector<float> wide(static_cast<size_t>(rows * k));  // zeros after the last row
-  for (int64_t i = 0; i < shape.m; ++i) widen(a.data + i * a.row_stride, k, wide.data() + i * k);
+  widen_rows(a.data, a.row_stride, shape.m, k, wide.data(), k);
   parallel_for(shape.n, rows_per_piece(k), [&](int64_t begin, int64_t end) {
     for (int64_t j = begin; j < end; j += 2) {
       const T* b0 = b.data + j * b.column_stride;

@@ -12,6 +12,7 @@
 #include "kernels/dynamic_map.h"
 #include "kernels/nf4_blocks.h"
 #include "kernels/nf4_tables.h"
+#include "kernels/parallel.h"
 
 namespace rung::kernels::cpu {
 
@@ -19,8 +20,6 @@ namespace {
 
 // Work is dealt out in pieces of 16,384 elements: one second-level block of scales.
 constexpr int64_t kChunk = kNf4Block * kNf4NestedBlock;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 uint8_t find_code(float scaled) {
   int code = 0;

@@ -10,12 +10,14 @@
 
 namespace rung::kernels::cpu {
 
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
 // Calls body(begin, end) for consecutive pieces of [0, count) of at most `grain` items each, on
 // several threads where there is more than one piece. The pieces do not depend on the number of
 // threads. body must not throw.
 template <typename Body>
 void parallel_for(int64_t count, int64_t grain, const Body& body) {
-  const int64_t num_pieces = (count + grain - 1) / grain;
+  const int64_t num_pieces = ceil_div(count, grain);
 #pragma omp parallel for schedule(static) if (num_pieces > 1)
   for (int64_t piece = 0; piece < num_pieces; ++piece) {
     body(piece * grain, std::min((piece + 1) * grain, count));

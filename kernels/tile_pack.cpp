@@ -18,12 +18,8 @@ RUNG_SIMD_CLONES void load_row(const T* x, int64_t n, float factor, float* out, 
   for (int64_t i = n; i < padded; ++i) out[i] = 0.0f;
 }
 
-// Rows of a tensor lie on different pages, where the processor's own prefetching does not reach.
-// Addresses behind the tensor's end do no harm.
-constexpr int64_t kPrefetchRows = 8;
-
 template <typename T>
-void prefetch_row(const T* x, int64_t n) {
+RUNG_INLINE void prefetch_row(const T* x, int64_t n) {
   constexpr int64_t kLine = 64 / sizeof(T);
   for (int64_t i = 0; i < n; i += kLine) __builtin_prefetch(x + i);
 }
@@ -79,6 +75,18 @@ RUNG_SIMD_CLONES float dot(const T* a, const T* b, int64_t n) {
 }
 
 }  // namespace
+
+template <typename T>
+RUNG_SIMD_CLONES void widen_rows(const T* x, int64_t x_stride, int64_t rows, int64_t columns,
+                                 float* tile, int64_t tile_stride) {
+  for (int64_t i = 0; i < rows; ++i) {
+    const T* from = x + i * x_stride;
+    float* to = tile + i * tile_stride;
+    prefetch_row(from + kPrefetchRows * x_stride, columns);
+#pragma GCC ivdep
+    for (int64_t j = 0; j < columns; ++j) to[j] = to_float(from[j]);
+  }
+}
 
 template <typename T>
 void load_tile(const HeadRows<const T>& x, int64_t first, int64_t rows, float factor, float* tile,
@@ -150,6 +158,8 @@ float* TileBuffer::take(int64_t num_floats) {
   return taken;
 }
 
+template void widen_rows(const bf16*, int64_t, int64_t, int64_t, float*, int64_t);
+template void widen_rows(const fp16*, int64_t, int64_t, int64_t, float*, int64_t);
 template void load_tile(const HeadRows<const float>&, int64_t, int64_t, float, float*, int64_t);
 template void load_tile(const HeadRows<const bf16>&, int64_t, int64_t, float, float*, int64_t);
 template void load_tile(const HeadRows<const fp16>&, int64_t, int64_t, float, float*, int64_t);

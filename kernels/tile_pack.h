@@ -23,6 +23,16 @@ struct HeadRows {
   T* row(int64_t index) const { return data + index / heads * stride + index % heads * head_dim; }
 };
 
+// Rows of a tensor lie on different pages, where the processor's own prefetching does not reach:
+// loops over rows fetch the one so many rows ahead. Addresses behind the tensor's end do no harm.
+inline constexpr int64_t kPrefetchRows = 8;
+
+// Sets tile [rows, columns], rows tile_stride apart, to x [rows, columns], rows x_stride apart. T:
+// bf16, fp16.
+template <typename T>
+void widen_rows(const T* x, int64_t x_stride, int64_t rows, int64_t columns, float* tile,
+                int64_t tile_stride);
+
 // Sets tile [rows, tile_stride] to factor * (rows first .. first + rows of x), 0 in the columns
 // from head_dim to tile_stride.
 template <typename T>

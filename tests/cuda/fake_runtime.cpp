@@ -2,7 +2,6 @@
 // code RUNG_FAKE_GPU_REFUSAL. RUNG_FAKE_GPUS of them, of architecture RUNG_FAKE_GPU_SM.
 #include <cuda_runtime_api.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -19,18 +18,6 @@ extern "C" {
 
 cudaError_t cudaGetDeviceCount(int* count) {
   *count = number_of("RUNG_FAKE_GPUS", 1);
-  return cudaSuccess;
-}
-
-cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
-  return cudaSuccess;
-}
-
-cudaError_t cudaSetDevice(int) { return cudaSuccess; }
-
-cudaError_t cudaDeviceGetPCIBusId(char* text, int size, int) {
-  std::snprintf(text, static_cast<size_t>(size), "0000:01:00.0");
   return cudaSuccess;
 }
 

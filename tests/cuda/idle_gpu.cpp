@@ -178,18 +178,6 @@ cudaError_t cudaGetDeviceCount(int* count) {
   return cudaSuccess;
 }
 
-cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
-  return cudaSuccess;
-}
-
-cudaError_t cudaSetDevice(int) { return cudaSuccess; }
-
-cudaError_t cudaDeviceGetPCIBusId(char* text, int size, int) {
-  (void)std::snprintf(text, static_cast<size_t>(size), "0000:01:00.0");
-  return cudaSuccess;
-}
-
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   *properties = {};
   std::strcpy(properties->name, "Idle GPU");

@@ -17,7 +17,6 @@ namespace {
 constexpr int kDefaultWidth = 80;
 constexpr int kDefaultHeight = 24;
 constexpr int kBarCells = 20;
-constexpr double kRedrawSeconds = 0.1;  // between two states of an evaluation
 
 double seconds_left(const ProgressState& state, const ProgressOptions& options) {
   const int64_t done = state.step - options.first_step;  // in this process: only these were timed
@@ -89,6 +88,11 @@ int terminal_width(int descriptor) {
                                                                         : kDefaultWidth;
 }
 
+size_t status_columns(int width) {
+  const int columns = width > 0 ? width : terminal_width(STDERR_FILENO);
+  return static_cast<size_t>(std::max(columns - 1, 0));
+}
+
 int terminal_height(int descriptor) {
   winsize size = {};
   return ::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 ? size.ws_row
@@ -136,8 +140,7 @@ void Progress::draw(const std::string& activity) {
   if (state_) parts = progress_parts(*state_, options_);
   parts = with_activity(std::move(parts), activity);
   if (state_) parts.insert(parts.begin(), {bar_text(*state_, options_), 3});
-  const int width = options_.width > 0 ? options_.width : terminal_width(STDERR_FILENO);
-  bar_.draw(fitted_line(std::move(parts), static_cast<size_t>(std::max(width - 1, 0))));
+  bar_.draw(fitted_line(std::move(parts), status_columns(options_.width)));
   drawn_seconds_ = options_.clock();
 }
 

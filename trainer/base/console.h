@@ -22,6 +22,9 @@ bool is_terminal(int descriptor);
 
 // Columns and lines of the terminal behind `descriptor`; 80 and 24 where they are unknown.
 int terminal_width(int descriptor);
+// Columns that a StatusLine on standard error may fill, on a terminal of `width` columns; 0: of as
+// many as it has now.
+size_t status_columns(int width);
 int terminal_height(int descriptor);
 
 // `text` as escape_for_terminal has it, and on one line: a name cannot forge the next one.

@@ -6,6 +6,8 @@
 
 namespace rung {
 
+inline constexpr double kRedrawSeconds = 0.1;  // between two states of a line that changes quickly
+
 class StatusLine {
  public:
   explicit StatusLine(std::ostream& out) : out_(out) {}

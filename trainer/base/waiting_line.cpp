@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <ostream>
 #include <utility>
 
@@ -11,11 +10,6 @@
 #include "base/units.h"
 
 namespace rung {
-namespace {
-
-constexpr double kRedrawSeconds = 0.1;
-
-}  // namespace
 
 WaitingLine::WaitingLine(std::ostream& out, WaitingLineOptions options)
     : out_(out), options_(std::move(options)), line_(out), next_(options_.quiet_seconds) {}
@@ -37,8 +31,7 @@ void WaitingLine::write(const std::string& line) {
     out_ << line << '\n' << std::flush;
     return;
   }
-  const int width = options_.width > 0 ? options_.width : terminal_width(STDERR_FILENO);
-  line_.draw(line.substr(0, static_cast<size_t>(std::max(width - 1, 0))));
+  line_.draw(line.substr(0, status_columns(options_.width)));
 }
 
 std::string share_text(double share, double seconds) {

@@ -68,18 +68,6 @@ const char* css_class_of(LegendEntry::Sample sample) {
   return "";
 }
 
-const char* css_class_of(Harm harm) {
-  switch (harm) {
-    case Harm::kNone:
-      return "none";
-    case Harm::kThreat:
-      return "threat";
-    case Harm::kSuffered:
-      return "suffered";
-  }
-  return "";
-}
-
 class Page {
  public:
   Page(const RunHistory& history, const std::string& title)
@@ -174,7 +162,7 @@ class Page {
   }
 
   void write_finding(Kind kind, Harm harm, const std::string& evidence) {
-    print("<p><span class=\"badge {}\">{}</span> {}</p>\n", css_class_of(harm), name_of(kind),
+    print("<p><span class=\"badge {}\">{}</span> {}</p>\n", name_of(harm), name_of(kind),
           text(evidence));
   }
 

@@ -15,23 +15,11 @@ Json or_null(const std::optional<T>& value) {
 
 Json or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
 
-std::string_view name_of_harm(Harm harm) {
-  switch (harm) {
-    case Harm::kNone:
-      return "none";
-    case Harm::kThreat:
-      return "threat";
-    case Harm::kSuffered:
-      break;
-  }
-  return "suffered";
-}
-
 Json findings_json(const Verdict& verdict) {
   Json findings = Json::array();
   for (const Finding& finding : verdict.findings) {
     findings.push_back({{"kind", name_of(finding.kind)},
-                        {"harm", name_of_harm(finding.harm)},
+                        {"harm", name_of(finding.harm)},
                         {"evidence", finding.evidence},
                         {"advice", finding.advice},
                         {"figures", finding.figures}});

@@ -101,6 +101,18 @@ Verdict without_findings(const RunHistory& history) {
 
 }  // namespace
 
+std::string_view name_of(Harm harm) {
+  switch (harm) {
+    case Harm::kNone:
+      return "none";
+    case Harm::kThreat:
+      return "threat";
+    case Harm::kSuffered:
+      break;
+  }
+  return "suffered";
+}
+
 std::string_view name_of(Kind kind) {
   switch (kind) {
     case Kind::kCreep:

@@ -25,6 +25,7 @@ enum class Harm {
   kThreat,   // it is on the way to the limit
   kSuffered  // memory ran out because of it
 };
+std::string_view name_of(Harm harm);  // "none", "threat", "suffered"
 
 // When something took memory that was short later, and how much.
 struct Cause {
