@@ -92,20 +92,15 @@ void rms_norm_add_forward(const T* x, const T* residual, const T* weight, float 
 
 template <typename T>
 void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* rstd,
-                       const RmsNormShape& shape, T* dx) {
-  for_each_vector(shape, [&](int64_t at_x, int64_t at_y, int64_t vector) {
-    backward_vector<Residual::kAbsent>(dy + at_y, x + at_x, weight, rstd[vector],
-                                       static_cast<const T*>(nullptr), shape.cols, dx + at_x);
-  });
-}
-
-template <typename T>
-void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* rstd,
                        const T* dresidual, const RmsNormShape& shape, T* dx) {
-  if (dresidual == nullptr) return rms_norm_backward(dy, x, weight, rstd, shape, dx);
   for_each_vector(shape, [&](int64_t at_x, int64_t at_y, int64_t vector) {
-    backward_vector<Residual::kAdded>(dy + at_y, x + at_x, weight, rstd[vector], dresidual + at_x,
-                                      shape.cols, dx + at_x);
+    if (dresidual == nullptr) {
+      backward_vector<Residual::kAbsent, T>(dy + at_y, x + at_x, weight, rstd[vector], nullptr,
+                                            shape.cols, dx + at_x);
+    } else {
+      backward_vector<Residual::kAdded>(dy + at_y, x + at_x, weight, rstd[vector], dresidual + at_x,
+                                        shape.cols, dx + at_x);
+    }
   });
 }
 
@@ -113,8 +108,6 @@ void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* rs
   template void rms_norm_forward(const T*, const T*, float, const RmsNormShape&, T*, float*);      \
   template void rms_norm_add_forward(const T*, const T*, const T*, float, const RmsNormShape&, T*, \
                                      T*, float*);                                                  \
-  template void rms_norm_backward(const T*, const T*, const T*, const float*, const RmsNormShape&, \
-                                  T*);                                                             \
   template void rms_norm_backward(const T*, const T*, const T*, const float*, const T*,            \
                                   const RmsNormShape&, T*);
 

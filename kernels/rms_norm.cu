@@ -333,12 +333,6 @@ void rms_norm_add_forward(const T* x, const T* residual, const T* weight, float 
 
 template <typename T>
 void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* rstd,
-                       const RmsNormShape& shape, T* dx, Stream stream) {
-  rms_norm_backward<T>(dy, x, weight, rstd, nullptr, shape, dx, stream);
-}
-
-template <typename T>
-void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* rstd,
                        const T* dresidual, const RmsNormShape& shape, T* dx, Stream stream) {
   const auto launch_kind = dresidual == nullptr ? launch_backward<T, Residual::kAbsent>
                                                 : launch_backward<T, Residual::kAdded>;
@@ -350,8 +344,6 @@ void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* rs
                                  Stream);                                                          \
   template void rms_norm_add_forward(const T*, const T*, const T*, float, const RmsNormShape&, T*, \
                                      T*, float*, Stream);                                          \
-  template void rms_norm_backward(const T*, const T*, const T*, const float*, const RmsNormShape&, \
-                                  T*, Stream);                                                     \
   template void rms_norm_backward(const T*, const T*, const T*, const float*, const T*,            \
                                   const RmsNormShape&, T*, Stream);
 

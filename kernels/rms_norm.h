@@ -39,14 +39,9 @@ template <typename T>
 void rms_norm_add_forward(const T* x, const T* residual, const T* weight, float eps,
                           const RmsNormShape& shape, T* sum, T* y, float* rstd);
 
-// Given dy [rows, heads * cols], and x, weight, rstd of the forward pass, sets dx. dx may be x,
-// and dy where the strides are equal.
-template <typename T>
-void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* rstd,
-                       const RmsNormShape& shape, T* dx);
-
-// The same plus dresidual [rows, heads * cols], unless null: the gradient that reaches x past the
-// norm. The float sum is rounded once. dx may also be dresidual.
+// Given dy [rows, heads * cols], and x, weight, rstd of the forward pass, sets dx, to which
+// dresidual [rows, heads * cols], unless null, is added: the gradient that reaches x past the norm.
+// The float sum is rounded once. dx may be x or dresidual, and dy where the strides are equal.
 template <typename T>
 void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* rstd,
                        const T* dresidual, const RmsNormShape& shape, T* dx);
@@ -65,10 +60,6 @@ void rms_norm_forward(const T* x, const T* weight, float eps, const RmsNormShape
 template <typename T>
 void rms_norm_add_forward(const T* x, const T* residual, const T* weight, float eps,
                           const RmsNormShape& shape, T* sum, T* y, float* rstd, Stream stream);
-
-template <typename T>
-void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* rstd,
-                       const RmsNormShape& shape, T* dx, Stream stream);
 
 template <typename T>
 void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* rstd,

@@ -25,34 +25,19 @@ RUNG_SIMD_CLONES void forward_row(const T* gate, const T* up, int64_t inter, T* 
   }
 }
 
-// The gradient's elements of one gate and up, d the one of their output.
-template <typename T>
-RUNG_INLINE void gradient(float d, float gate, float sigmoid, float up, T* d_gate, T* d_up) {
-  *d_gate = from_float<T>(d * up * (sigmoid * (1.0f + gate * (1.0f - sigmoid))));
-  *d_up = from_float<T>(d * (gate * sigmoid));
-}
-
-// d_gate and d_up may be gate and up: an element is read before it is written.
+// d_gate and d_up may be gate and up, and h may be dy: an element is read before it is written.
 template <typename T>
 RUNG_SIMD_CLONES void backward_row(const T* dy, const T* gate, const T* up, int64_t inter,
-                                   T* d_gate, T* d_up) {
+                                   T* d_gate, T* d_up, T* h) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < inter; ++i) {
-    const float g = to_float(gate[i]);
-    gradient(to_float(dy[i]), g, fast_sigmoid(g), to_float(up[i]), d_gate + i, d_up + i);
-  }
-}
-
-template <typename T>
-RUNG_SIMD_CLONES void backward_row_with_output(const T* dy, const T* gate, const T* up,
-                                               int64_t inter, T* d_gate, T* d_up, T* h) {
-#pragma GCC ivdep
-  for (int64_t i = 0; i < inter; ++i) {
+    const float d = to_float(dy[i]);
     const float g = to_float(gate[i]);
     const float u = to_float(up[i]);
     const float sigmoid = fast_sigmoid(g);
     h[i] = output<T>(g, sigmoid, u);
-    gradient(to_float(dy[i]), g, sigmoid, u, d_gate + i, d_up + i);
+    d_gate[i] = from_float<T>(d * u * (sigmoid * (1.0f + g * (1.0f - sigmoid))));
+    d_up[i] = from_float<T>(d * (g * sigmoid));
   }
 }
 
@@ -69,26 +54,13 @@ void swiglu_forward(const T* gate_up, const SwigluShape& shape, T* y) {
 }
 
 template <typename T>
-void swiglu_backward(const T* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up) {
+void swiglu_backward(const T* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up, T* h) {
   parallel_for(shape.rows, rows_per_piece(shape.inter), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const T* gate = gate_up + row * shape.gate_up_stride;
       T* d_gate = d_gate_up + row * shape.gate_up_stride;
       backward_row(dy + row * shape.y_stride, gate, gate + shape.inter, shape.inter, d_gate,
-                   d_gate + shape.inter);
-    }
-  });
-}
-
-template <typename T>
-void swiglu_backward_with_output(const T* dy, const T* gate_up, const SwigluShape& shape,
-                                 T* d_gate_up, T* h) {
-  parallel_for(shape.rows, rows_per_piece(shape.inter), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const T* gate = gate_up + row * shape.gate_up_stride;
-      T* d_gate = d_gate_up + row * shape.gate_up_stride;
-      backward_row_with_output(dy + row * shape.y_stride, gate, gate + shape.inter, shape.inter,
-                               d_gate, d_gate + shape.inter, h + row * shape.y_stride);
+                   d_gate + shape.inter, h + row * shape.y_stride);
     }
   });
 }
@@ -96,14 +68,8 @@ void swiglu_backward_with_output(const T* dy, const T* gate_up, const SwigluShap
 template void swiglu_forward(const float*, const SwigluShape&, float*);
 template void swiglu_forward(const bf16*, const SwigluShape&, bf16*);
 template void swiglu_forward(const fp16*, const SwigluShape&, fp16*);
-template void swiglu_backward(const float*, const float*, const SwigluShape&, float*);
-template void swiglu_backward(const bf16*, const bf16*, const SwigluShape&, bf16*);
-template void swiglu_backward(const fp16*, const fp16*, const SwigluShape&, fp16*);
-template void swiglu_backward_with_output(const float*, const float*, const SwigluShape&, float*,
-                                          float*);
-template void swiglu_backward_with_output(const bf16*, const bf16*, const SwigluShape&, bf16*,
-                                          bf16*);
-template void swiglu_backward_with_output(const fp16*, const fp16*, const SwigluShape&, fp16*,
-                                          fp16*);
+template void swiglu_backward(const float*, const float*, const SwigluShape&, float*, float*);
+template void swiglu_backward(const bf16*, const bf16*, const SwigluShape&, bf16*, bf16*);
+template void swiglu_backward(const fp16*, const fp16*, const SwigluShape&, fp16*, fp16*);
 
 }  // namespace rung::kernels::cpu

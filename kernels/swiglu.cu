@@ -15,8 +15,6 @@ namespace rung::kernels::cuda {
 
 namespace {
 
-enum class WithOutput { kNo, kYes };
-
 // 1 / (1 + e^-x). Results that are rounded to 16 bits have no use for more than the hardware's
 // approximations, some 1e-6 off; in float these would show.
 template <typename T>
@@ -55,11 +53,11 @@ __global__ void __launch_bounds__(kTileThreads)
 }
 
 // dy [rows, inter], gate_up [rows, 2 * inter] -> d_gate_up [rows, 2 * inter], h [rows, inter].
-// d_gate_up may be gate_up: a thread reads what it overwrites, first.
-template <typename T, int N, WithOutput with_output>
+// d_gate_up may be gate_up, and h may be dy: a thread reads what it overwrites, first.
+template <typename T, int N>
 __global__ void __launch_bounds__(kTileThreads)
-    swiglu_backward_kernel(const T* __restrict__ dy, const T* gate_up, SwigluShape shape,
-                           RowTiles tiles, T* d_gate_up, T* __restrict__ h) {
+    swiglu_backward_kernel(const T* dy, const T* gate_up, SwigluShape shape, RowTiles tiles,
+                           T* d_gate_up, T* h) {
   const int64_t row = tiles.row();
   const int packet = tiles.first_packet<1>();
   if (row >= tiles.rows || packet >= tiles.packets) return;
@@ -83,7 +81,7 @@ __global__ void __launch_bounds__(kTileThreads)
   }
   store_packet(d_gate_up + gate_at, d_gate);
   store_packet(d_gate_up + gate_at + shape.inter, d_up);
-  if constexpr (with_output == WithOutput::kYes) store_packet(h + at, out);
+  store_packet(h + at, out);
 }
 
 }  // namespace
@@ -102,10 +100,8 @@ void swiglu_forward(const T* gate_up, const SwigluShape& shape, T* y, Stream str
          0, stream, gate_up, shape, tiles, y);
 }
 
-namespace {
-
-template <typename T, WithOutput with_output>
-void launch_backward(const T* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up, T* h,
+template <typename T>
+void swiglu_backward(const T* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up, T* h,
                      Stream stream) {
   if (shape.rows == 0 || shape.inter == 0) return;
   constexpr int N = kPacketWidth<T>;
@@ -114,36 +110,16 @@ void launch_backward(const T* dy, const T* gate_up, const SwigluShape& shape, T*
                      has_aligned_rows(gate_up, shape.gate_up_stride) &&
                      has_aligned_rows(d_gate_up, shape.gate_up_stride);
   const RowTiles tiles = tile_rows(shape.rows, shape.inter / (whole ? N : 1), 1, "swiglu_backward");
-  launch(
-      whole ? swiglu_backward_kernel<T, N, with_output> : swiglu_backward_kernel<T, 1, with_output>,
-      tiles.grid, tiles.block, 0, stream, dy, gate_up, shape, tiles, d_gate_up, h);
-}
-
-}  // namespace
-
-template <typename T>
-void swiglu_backward(const T* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up,
-                     Stream stream) {
-  launch_backward<T, WithOutput::kNo>(dy, gate_up, shape, d_gate_up, nullptr, stream);
-}
-
-template <typename T>
-void swiglu_backward_with_output(const T* dy, const T* gate_up, const SwigluShape& shape,
-                                 T* d_gate_up, T* h, Stream stream) {
-  launch_backward<T, WithOutput::kYes>(dy, gate_up, shape, d_gate_up, h, stream);
+  launch(whole ? swiglu_backward_kernel<T, N> : swiglu_backward_kernel<T, 1>, tiles.grid,
+         tiles.block, 0, stream, dy, gate_up, shape, tiles, d_gate_up, h);
 }
 
 template void swiglu_forward(const float*, const SwigluShape&, float*, Stream);
 template void swiglu_forward(const bf16*, const SwigluShape&, bf16*, Stream);
 template void swiglu_forward(const fp16*, const SwigluShape&, fp16*, Stream);
-template void swiglu_backward(const float*, const float*, const SwigluShape&, float*, Stream);
-template void swiglu_backward(const bf16*, const bf16*, const SwigluShape&, bf16*, Stream);
-template void swiglu_backward(const fp16*, const fp16*, const SwigluShape&, fp16*, Stream);
-template void swiglu_backward_with_output(const float*, const float*, const SwigluShape&, float*,
-                                          float*, Stream);
-template void swiglu_backward_with_output(const bf16*, const bf16*, const SwigluShape&, bf16*,
-                                          bf16*, Stream);
-template void swiglu_backward_with_output(const fp16*, const fp16*, const SwigluShape&, fp16*,
-                                          fp16*, Stream);
+template void swiglu_backward(const float*, const float*, const SwigluShape&, float*, float*,
+                              Stream);
+template void swiglu_backward(const bf16*, const bf16*, const SwigluShape&, bf16*, bf16*, Stream);
+template void swiglu_backward(const fp16*, const fp16*, const SwigluShape&, fp16*, fp16*, Stream);
 
 }  // namespace rung::kernels::cuda

@@ -28,15 +28,11 @@ namespace cpu {
 template <typename T>
 void swiglu_forward(const T* gate_up, const SwigluShape& shape, T* y);
 
-// Given dy [rows, inter], sets d_gate_up [rows, 2 * inter], which may be gate_up.
+// Given dy [rows, inter], sets d_gate_up [rows, 2 * inter], which may be gate_up, and in the same
+// pass h [rows, inter], which may be dy, to what swiglu_forward gave, bit for bit: the gradients of
+// the down projection need it again.
 template <typename T>
-void swiglu_backward(const T* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up);
-
-// As swiglu_backward; the same pass also sets h [rows, inter] to what swiglu_forward gave, bit for
-// bit: the down projection's gradients need it again. h must not overlap the other operands.
-template <typename T>
-void swiglu_backward_with_output(const T* dy, const T* gate_up, const SwigluShape& shape,
-                                 T* d_gate_up, T* h);
+void swiglu_backward(const T* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up, T* h);
 
 }  // namespace cpu
 
@@ -49,15 +45,10 @@ namespace cuda {
 template <typename T>
 void swiglu_forward(const T* gate_up, const SwigluShape& shape, T* y, Stream stream);
 
-// As cpu::swiglu_backward.
+// As cpu::swiglu_backward; h is what cuda::swiglu_forward gives, bit for bit.
 template <typename T>
-void swiglu_backward(const T* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up,
+void swiglu_backward(const T* dy, const T* gate_up, const SwigluShape& shape, T* d_gate_up, T* h,
                      Stream stream);
-
-// As cpu::swiglu_backward_with_output; h is what cuda::swiglu_forward gives, bit for bit.
-template <typename T>
-void swiglu_backward_with_output(const T* dy, const T* gate_up, const SwigluShape& shape,
-                                 T* d_gate_up, T* h, Stream stream);
 
 }  // namespace cuda
 }  // namespace rung::kernels

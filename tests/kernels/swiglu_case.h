@@ -68,6 +68,13 @@ struct SwigluCase {
     return result;
   }
 
+  // `y` with the gaps of dy: what the output has to be where it takes the place of dy.
+  std::vector<T> output_in_place(const std::vector<T>& y) const {
+    std::vector<T> result = dy;
+    for_each_element([&](size_t, size_t, size_t out) { result[out] = y[out]; });
+    return result;
+  }
+
   kernels::SwigluShape shape;
   std::vector<T> gate_up;
   std::vector<T> dy;

@@ -62,7 +62,7 @@ void check_forward(const SwigluShape& shape) {
   }
 }
 
-// In both places that d_gate_up may have, with and without h. All four give the same bits.
+// Apart, and over the operands; h is what the forward pass gives, bit for bit.
 template <typename T>
 void check_backward(const SwigluShape& shape) {
   SCOPED_TRACE(::testing::Message() << shape.inter << " of " << shape.gate_up_stride);
@@ -77,21 +77,21 @@ void check_backward(const SwigluShape& shape) {
     kernels::cuda::swiglu_forward(gate_up.data(), shape, y.data(), stream);
 
     GuardedBuffer<T> apart(untouched<T>(expected.size()));
-    kernels::cuda::swiglu_backward(dy.data(), gate_up.data(), shape, apart.data(), stream);
-    EXPECT_TRUE(testing::close(apart.read(), expected, Tolerances<T>::kElementwise));
-    GuardedBuffer<T> in_place(c.gate_up);
-    kernels::cuda::swiglu_backward(dy.data(), in_place.data(), shape, in_place.data(), stream);
-    EXPECT_TRUE(testing::close(in_place.read(), c.in_place(apart.read()), testing::kExact));
-
-    GuardedBuffer<T> with_output(c.gate_up);
     GuardedBuffer<T> h(untouched<T>(dy.size()));
-    kernels::cuda::swiglu_backward_with_output(dy.data(), with_output.data(), shape,
-                                               with_output.data(), h.data(), stream);
-    EXPECT_TRUE(testing::close(with_output.read(), in_place.read(), testing::kExact));
+    kernels::cuda::swiglu_backward(dy.data(), gate_up.data(), shape, apart.data(), h.data(),
+                                   stream);
+    EXPECT_TRUE(testing::close(apart.read(), expected, Tolerances<T>::kElementwise));
     EXPECT_EQ(testing::bits_of(h.read()), testing::bits_of(y.read()));
 
-    EXPECT_TRUE(dy.intact() && gate_up.intact() && apart.intact() && in_place.intact());
-    EXPECT_TRUE(with_output.intact() && h.intact());
+    GuardedBuffer<T> over_gate_up(c.gate_up);
+    GuardedBuffer<T> over_dy(c.dy);
+    kernels::cuda::swiglu_backward(over_dy.data(), over_gate_up.data(), shape, over_gate_up.data(),
+                                   over_dy.data(), stream);
+    EXPECT_TRUE(testing::close(over_gate_up.read(), c.in_place(apart.read()), testing::kExact));
+    EXPECT_TRUE(testing::close(over_dy.read(), c.output_in_place(y.read()), testing::kExact));
+
+    EXPECT_TRUE(dy.intact() && gate_up.intact() && apart.intact() && h.intact());
+    EXPECT_TRUE(over_gate_up.intact() && over_dy.intact());
   }
 }
 
@@ -142,8 +142,8 @@ TYPED_TEST(SwigluCuda, TakesMisalignedOperands) {
     Device device;
     const Stream stream{device.handle()};
     kernels::cuda::swiglu_forward(gate_up.data(), shape, y.data(), stream);
-    kernels::cuda::swiglu_backward_with_output(dy.data(), gate_up.data(), shape, d_gate_up.data(),
-                                               h.data(), stream);
+    kernels::cuda::swiglu_backward(dy.data(), gate_up.data(), shape, d_gate_up.data(), h.data(),
+                                   stream);
     if (misaligned == 0) {
       expected = y.read();
       expected_gradient = d_gate_up.read();
@@ -179,9 +179,8 @@ TEST(SwigluCudaLaunch, LaunchesNothingForAnEmptyBatch) {
   Device device;
   const Stream stream{device.handle()};
   kernels::cuda::swiglu_forward<float>(nullptr, swiglu_shape(0, 64), nullptr, stream);
-  kernels::cuda::swiglu_backward<float>(nullptr, nullptr, swiglu_shape(0, 64), nullptr, stream);
-  kernels::cuda::swiglu_backward_with_output<float>(nullptr, nullptr, swiglu_shape(4, 0), nullptr,
-                                                    nullptr, stream);
+  kernels::cuda::swiglu_backward<float>(nullptr, nullptr, swiglu_shape(4, 0), nullptr, nullptr,
+                                        stream);
   EXPECT_TRUE(device.launched(0));
 }
 

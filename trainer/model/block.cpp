@@ -95,31 +95,38 @@ Block read_block(const WeightReader& reader, const format::ModelConfig& config, 
   return result;
 }
 
-at::Tensor attention_half(const Block& block, int64_t index, const at::Tensor& x,
-                          PassContext& context) {
+Middle attention_half(const Block& block, int64_t index, const at::Tensor& x,
+                      PassContext& context) {
   const ComponentScope scope(Component::kActivations);
-  ops::ProjectOptions options{
+  const ops::ProjectOptions options{
       .precision = context.precision, .row_keys = context.dropout_rows, .weights = context.weights};
-  at::Tensor qkv = ops::project(x, block.input_norm, block.qkv, options);
+  auto [qkv, stream] = ops::project_branch(x, /*update=*/{}, block.input_norm, block.qkv, options);
   if (block.head_norm) qkv = ops::head_norm(qkv, *block.head_norm);
   qkv = ops::rope(qkv, context.rope, context.positions,
                   context.heads.num_heads + context.heads.num_kv_heads, context.heads.head_dim);
   const at::Tensor attended = attend(qkv, index, context);
   qkv.reset();
-  options.residual = x;
-  return ops::project(attended, ops::PlainInput{}, block.attention_out, options);
+  return {.stream = std::move(stream),
+          .update = ops::project(attended, ops::PlainInput{}, block.attention_out, options)};
 }
 
-at::Tensor mlp_half(const Block& block, const at::Tensor& middle, const RowRange& rows,
+at::Tensor sum_of(const Middle& middle) {
+  const c10::NoGradGuard no_grad;
+  at::Tensor sum = middle.update.detach();
+  if (!sum.is_meta()) sum.add_(middle.stream);
+  return sum;
+}
+
+at::Tensor mlp_half(const Block& block, Middle middle, const RowRange& rows,
                     const PassContext& context, ops::Output output) {
   const ComponentScope scope(Component::kActivations);
   ops::ProjectOptions options{.precision = context.precision, .weights = context.weights};
   if (context.dropout_rows.defined()) {
     options.row_keys = context.dropout_rows.narrow(0, rows.first, rows.count);
   }
-  const at::Tensor gate_up =
-      ops::project(middle, block.post_attention_norm, block.gate_up, options);
-  options.residual = middle;
+  const auto [gate_up, stream] = ops::project_branch(
+      middle.stream, std::move(middle.update), block.post_attention_norm, block.gate_up, options);
+  options.residual = stream;
   options.output = output;
   const ComponentScope between(Component::kBlockInputs);
   return ops::project(gate_up, ops::SwigluInput{}, block.down, options);
@@ -128,13 +135,14 @@ at::Tensor mlp_half(const Block& block, const at::Tensor& middle, const RowRange
 namespace {
 
 // The MLP over tiles of tokens, so that gate and up never exist whole.
-at::Tensor mlp_in_tiles(const Block& block, const at::Tensor& middle, const PassContext& context) {
+at::Tensor mlp_in_tiles(const Block& block, const at::Tensor& x, const PassContext& context) {
   const ComponentScope scope(Component::kBlockInputs);
-  at::Tensor result = at::empty_like(middle);
-  for (int64_t first = 0; first < middle.size(0); first += context.mlp_tile) {
-    const RowRange rows{first, std::min(context.mlp_tile, middle.size(0) - first)};
-    const at::Tensor tile = mlp_half(block, middle.narrow(0, rows.first, rows.count), rows, context,
-                                     ops::Output::kComputed);
+  at::Tensor result = at::empty_like(x);
+  for (int64_t first = 0; first < x.size(0); first += context.mlp_tile) {
+    const RowRange rows{first, std::min(context.mlp_tile, x.size(0) - first)};
+    const at::Tensor tile =
+        mlp_half(block, {.stream = x.narrow(0, rows.first, rows.count), .update = {}}, rows,
+                 context, ops::Output::kComputed);
     if (!result.is_meta()) result.narrow(0, rows.first, rows.count).copy_(tile);
   }
   return result;
@@ -144,11 +152,11 @@ at::Tensor mlp_in_tiles(const Block& block, const at::Tensor& middle, const Pass
 
 at::Tensor block_forward(const Block& block, int64_t index, const at::Tensor& x,
                          PassContext& context, ops::Output output) {
-  const at::Tensor middle = attention_half(block, index, x, context);
+  Middle middle = attention_half(block, index, x, context);
   if (context.mlp_tile > 0 && context.mlp_tile < x.size(0) && !c10::GradMode::is_enabled()) {
-    return mlp_in_tiles(block, middle, context);
+    return mlp_in_tiles(block, sum_of(middle), context);
   }
-  return mlp_half(block, middle, {0, x.size(0)}, context, output);
+  return mlp_half(block, std::move(middle), {0, x.size(0)}, context, output);
 }
 
 }  // namespace rung::model

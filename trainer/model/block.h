@@ -67,13 +67,22 @@ struct RowRange {
   int64_t count = 0;
 };
 
-// x [tokens, hidden] -> x + attention(x).
-at::Tensor attention_half(const Block& block, int64_t index, const at::Tensor& x,
-                          PassContext& context);
+// The residual stream between the halves of a block, not added up: the MLP's norm does that in its
+// own pass.
+struct Middle {
+  at::Tensor stream;  // [tokens, hidden]
+  at::Tensor update;  // [tokens, hidden], of the attention
+};
 
-// middle [rows.count, hidden] of the tokens `rows` -> middle + mlp(middle). `output` says whether
-// the result's value will be read.
-at::Tensor mlp_half(const Block& block, const at::Tensor& middle, const RowRange& rows,
+// x [tokens, hidden] -> x and attention(x).
+Middle attention_half(const Block& block, int64_t index, const at::Tensor& x, PassContext& context);
+
+// Adds up: in the memory of the update, without a graph.
+at::Tensor sum_of(const Middle& middle);
+
+// With m = stream + update [rows.count, hidden] of the tokens `rows` (update may be undefined):
+// returns m + mlp(m). `output` says whether the result's value will be read.
+at::Tensor mlp_half(const Block& block, Middle middle, const RowRange& rows,
                     const PassContext& context, ops::Output output);
 
 // Both halves: x [tokens, hidden] -> [tokens, hidden].

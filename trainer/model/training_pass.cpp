@@ -18,10 +18,10 @@ using memory::ComponentScope;
 // A leaf of a new graph with the value of x.
 at::Tensor leaf(const at::Tensor& x) { return x.detach().requires_grad_(true); }
 
-at::Tensor gradient_of(const at::Tensor& output, const at::Tensor& input,
-                       const at::Tensor& gradient) {
+at::Tensor gradient_of(const std::vector<at::Tensor>& outputs, const at::Tensor& input,
+                       const std::vector<at::Tensor>& gradients) {
   const ComponentScope scope(Component::kActivations);
-  return torch::autograd::grad({output}, {input}, {gradient}).front();
+  return torch::autograd::grad(outputs, {input}, gradients).front();
 }
 
 }  // namespace
@@ -102,7 +102,7 @@ at::Tensor TrainingPass::backward_through(int64_t index, const at::Tensor& gradi
     record = record_block(index, record.input, ops::Output::kUnread);
   }
   at::Tensor result = in_tiles ? backward_in_tiles(index, record.input, gradient)
-                               : gradient_of(record.output, record.input, gradient);
+                               : gradient_of({record.output}, record.input, {gradient});
   parts_.context.weights = nullptr;
   return result;
 }
@@ -111,28 +111,31 @@ at::Tensor TrainingPass::backward_through(int64_t index, const at::Tensor& gradi
 at::Tensor TrainingPass::backward_in_tiles(int64_t index, const at::Tensor& x,
                                            const at::Tensor& gradient) {
   const at::Tensor input = leaf(x);
-  at::Tensor middle;
+  Middle middle;
   {
     const c10::AutoGradMode grad(true);
     middle = attention_half(block(index), index, input, parts_.context);
   }
+  const at::Tensor sum = sum_of(middle);
   at::Tensor d_middle;
   {
     const ComponentScope scope(Component::kActivations);
     d_middle = at::empty_like(gradient);
   }
-  for (int64_t first = 0; first < middle.size(0); first += settings_.mlp_tile) {
-    const RowRange rows{first, std::min(settings_.mlp_tile, middle.size(0) - first)};
-    const at::Tensor tile = leaf(middle.detach().narrow(0, rows.first, rows.count));
+  for (int64_t first = 0; first < sum.size(0); first += settings_.mlp_tile) {
+    const RowRange rows{first, std::min(settings_.mlp_tile, sum.size(0) - first)};
+    const at::Tensor tile = leaf(sum.narrow(0, rows.first, rows.count));
     at::Tensor output;
     {
       const c10::AutoGradMode grad(true);
-      output = mlp_half(block(index), tile, rows, parts_.context, ops::Output::kUnread);
+      output = mlp_half(block(index), {.stream = tile, .update = {}}, rows, parts_.context,
+                        ops::Output::kUnread);
     }
-    const at::Tensor d_tile = gradient_of(output, tile, gradient.narrow(0, rows.first, rows.count));
+    const at::Tensor d_tile =
+        gradient_of({output}, tile, {gradient.narrow(0, rows.first, rows.count)});
     if (!d_middle.is_meta()) d_middle.narrow(0, rows.first, rows.count).copy_(d_tile);
   }
-  return gradient_of(middle, input, d_middle);
+  return gradient_of({middle.update, middle.stream}, input, {d_middle, d_middle});
 }
 
 }  // namespace rung::model

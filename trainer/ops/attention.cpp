@@ -146,7 +146,7 @@ at::Tensor attention(const at::Tensor& qkv, const AttentionHeads& heads,
   const at::Tensor out = result.out;
   if (wants_gradient(qkv)) {
     result.out = out.detach();
-    record<AttentionNode>({qkv}, out, qkv, heads, documents, std::move(result));
+    record<AttentionNode>({qkv}, {out}, qkv, heads, documents, std::move(result));
   }
   return out;
 }

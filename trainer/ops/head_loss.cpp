@@ -21,8 +21,11 @@ using memory::ComponentScope;
 
 // Rows of logits at a time: as many as chunk_bytes hold, and a multiple that suits the GEMMs.
 int64_t chunk_rows(const HeadLossOptions& options, int64_t vocab) {
+  constexpr int64_t kTileRows = 128;  // of a GEMM's tile
   const auto row_bytes = vocab * static_cast<int64_t>(c10::elementSize(options.precision.compute));
-  return padded_rows(std::max<int64_t>(1, options.chunk_bytes / row_bytes), options.precision);
+  int64_t rows = std::max<int64_t>(1, options.chunk_bytes / row_bytes);
+  if (rows > kTileRows) rows -= rows % kTileRows;
+  return padded_rows(rows, options.precision);
 }
 
 // What one chunk reads and writes.
@@ -36,14 +39,14 @@ struct Chunk {
 void run_chunk(const at::Tensor& x, const Head& head, const Chunk& chunk,
                const HeadLossOptions& options, HeadLoss& result) {
   const at::Tensor chunk_x = gather_rows(x, chunk.index);
-  const StagedInput staged = stage_forward(head.norm, chunk_x);
-  at::Tensor logits = at::empty({chunk_x.size(0), head.weight.size(0)}, staged.h.options());
-  gemm_set(logits, staged.h, head.weight.t(), options.precision);
+  const Normed normed = norm_forward(head.norm, chunk_x);
+  at::Tensor logits = at::empty({chunk_x.size(0), head.weight.size(0)}, normed.h.options());
+  gemm_set(logits, normed.h, head.weight.t(), options.precision);
   kernels_of(logits).cross_entropy(logits, chunk.targets, options.grad_scale, chunk.losses);
   if (!options.grad_scale) return;
-  at::Tensor dh = at::empty(staged.h.sizes(), staged.h.options());
-  gemm_set(dh, logits, head.weight, options.precision);
-  const at::Tensor dx = stage_backward(head.norm, dh, chunk_x, staged.rstd);
+  at::Tensor dx = at::empty(normed.h.sizes(), normed.h.options());
+  gemm_set(dx, logits, head.weight, options.precision);
+  norm_backward_(head.norm, dx, chunk_x, normed.rstd, /*passed=*/{});
   scatter_rows(result.dx, chunk.index.narrow(0, 0, chunk.rows), dx.narrow(0, 0, chunk.rows));
 }
 
@@ -93,9 +96,9 @@ HeadLoss head_loss(const at::Tensor& x, const Head& head, const SupervisedRows& 
 at::Tensor head_logits(const at::Tensor& x, const Head& head, const Precision& precision) {
   const c10::NoGradGuard no_grad;
   const ComponentScope scope(Component::kHead);
-  const StagedInput staged = stage_forward(head.norm, x);
-  at::Tensor logits = at::empty({x.size(0), head.weight.size(0)}, staged.h.options());
-  gemm_set(logits, staged.h, head.weight.t(), precision);
+  const at::Tensor h = stage_forward(head.norm, x);
+  at::Tensor logits = at::empty({x.size(0), head.weight.size(0)}, h.options());
+  gemm_set(logits, h, head.weight.t(), precision);
   return as_dtype(logits, c10::kFloat);
 }
 

@@ -51,9 +51,9 @@ void backward_(const at::Tensor& gradient, const at::Tensor& qkv, const HeadNorm
   const KernelSet& kernels = kernels_of(qkv);
   const at::Tensor dq = q_of(gradient, norm);
   const at::Tensor dk = k_of(gradient, norm);
-  kernels.rms_norm_backward(dq, q_of(qkv, norm), norm.q_weight, deviations.q,
+  kernels.rms_norm_backward(dq, q_of(qkv, norm), norm.q_weight, deviations.q, {},
                             shape_of(qkv, norm, norm.num_heads), dq);
-  kernels.rms_norm_backward(dk, k_of(qkv, norm), norm.k_weight, deviations.k,
+  kernels.rms_norm_backward(dk, k_of(qkv, norm), norm.k_weight, deviations.k, {},
                             shape_of(qkv, norm, norm.num_kv_heads), dk);
 }
 
@@ -99,7 +99,7 @@ at::Tensor head_norm(const at::Tensor& qkv, const HeadNorm& norm) {
     if (!normed.is_meta()) normed.copy_(qkv);
     forward_(normed, norm, deviations);
   }
-  if (wants_gradient(qkv)) record<HeadNormNode>({qkv}, normed, qkv, norm, std::move(deviations));
+  if (wants_gradient(qkv)) record<HeadNormNode>({qkv}, {normed}, qkv, norm, std::move(deviations));
   return normed;
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 
 #include "memory/counter.h"
+#include "ops/graph.h"
 #include "ops/kernel_set.h"
 
 namespace rung::ops {
@@ -15,53 +16,72 @@ kernels::RmsNormShape norm_shape(const at::Tensor& x) {
   return {.rows = x.size(0), .cols = x.size(1), .x_stride = x.stride(0), .y_stride = x.size(1)};
 }
 
-StagedInput forward(const NormInput& stage, const at::Tensor& x) {
-  StagedInput staged;
-  staged.h = at::empty(x.sizes(), x.options());
-  staged.rstd = at::empty({x.size(0)}, x.options().dtype(c10::kFloat));
-  kernels_of(x).rms_norm_forward(x, stage.weight, stage.eps, norm_shape(x), staged.h, staged.rstd);
-  return staged;
+at::Tensor forward(const NormInput& norm, const at::Tensor& x) { return norm_forward(norm, x).h; }
+
+at::Tensor forward(const SwigluInput&, const at::Tensor& x) {
+  at::Tensor h = at::empty({x.size(0), x.size(1) / 2}, x.options());
+  kernels_of(x).swiglu_forward(x, h);
+  return h;
 }
 
-StagedInput forward(const SwigluInput&, const at::Tensor& x) {
-  const int64_t inter = x.size(1) / 2;
-  StagedInput staged;
-  staged.h = at::empty({x.size(0), inter}, x.options());
-  kernels_of(x).swiglu_forward(x, staged.h);
-  return staged;
+at::Tensor forward(const PlainInput&, const at::Tensor& x) { return x; }
+
+StageGradient backward(const NormInput& norm, const at::Tensor& dh, const at::Tensor& x,
+                       const at::Tensor& passed) {
+  const Normed normed = norm_forward(norm, x);
+  norm_backward_(norm, dh, x, normed.rstd, passed);
+  return {.h = normed.h, .dx = dh};
 }
 
-StagedInput forward(const PlainInput&, const at::Tensor& x) { return {.h = x, .rstd = {}}; }
-
-at::Tensor backward(const NormInput& stage, const at::Tensor& dh, const at::Tensor& x,
-                    const at::Tensor& rstd) {
-  at::Tensor dx = at::empty(x.sizes(), x.options());
-  kernels_of(x).rms_norm_backward(dh, x, stage.weight, rstd, norm_shape(x), dx);
-  return dx;
+StageGradient backward(const SwigluInput&, const at::Tensor& dh, const at::Tensor& x,
+                       const at::Tensor&) {
+  const at::Tensor dx = is_held_alone(x) ? x : at::empty(x.sizes(), x.options());
+  kernels_of(x).swiglu_backward(dh, x, dx, /*h=*/dh);
+  return {.h = dh, .dx = dx};
 }
 
-at::Tensor backward(const SwigluInput&, const at::Tensor& dh, const at::Tensor& x,
-                    const at::Tensor&) {
-  at::Tensor dx = at::empty(x.sizes(), x.options());
-  kernels_of(x).swiglu_backward(dh, x, dx);
-  return dx;
-}
-
-at::Tensor backward(const PlainInput&, const at::Tensor& dh, const at::Tensor&, const at::Tensor&) {
-  return dh;
+StageGradient backward(const PlainInput&, const at::Tensor& dh, const at::Tensor& x,
+                       const at::Tensor&) {
+  return {.h = x, .dx = dh};
 }
 
 }  // namespace
 
-StagedInput stage_forward(const InputStage& stage, const at::Tensor& x) {
+at::Tensor stage_forward(const InputStage& stage, const at::Tensor& x) {
   TORCH_INTERNAL_ASSERT(x.dim() == 2 && x.is_contiguous());
   const ComponentScope scope(Component::kWorkspace);
   return std::visit([&](const auto& s) { return forward(s, x); }, stage);
 }
 
-at::Tensor stage_backward(const InputStage& stage, const at::Tensor& dh, const at::Tensor& x,
-                          const at::Tensor& rstd) {
-  return std::visit([&](const auto& s) { return backward(s, dh, x, rstd); }, stage);
+StageGradient stage_backward(const InputStage& stage, const at::Tensor& dh, const at::Tensor& x,
+                             const at::Tensor& passed) {
+  TORCH_INTERNAL_ASSERT(dh.is_contiguous());
+  TORCH_INTERNAL_ASSERT(!passed.defined() || std::holds_alternative<NormInput>(stage));
+  return std::visit([&](const auto& s) { return backward(s, dh, x, passed); }, stage);
+}
+
+Normed norm_forward(const NormInput& norm, const at::Tensor& x) {
+  const ComponentScope scope(Component::kWorkspace);
+  Normed normed = {.h = at::empty(x.sizes(), x.options()),
+                   .rstd = at::empty({x.size(0)}, x.options().dtype(c10::kFloat))};
+  kernels_of(x).rms_norm_forward(x, norm.weight, norm.eps, norm_shape(x), normed.h, normed.rstd);
+  return normed;
+}
+
+void norm_backward_(const NormInput& norm, const at::Tensor& dh, const at::Tensor& x,
+                    const at::Tensor& rstd, const at::Tensor& passed) {
+  const at::Tensor dense = passed.defined() ? passed.contiguous() : passed;
+  kernels_of(x).rms_norm_backward(dh, x, norm.weight, rstd, dense, norm_shape(x), dh);
+}
+
+NormedSum norm_sum_forward(const NormInput& norm, const at::Tensor& x, const at::Tensor& update) {
+  NormedSum result;
+  result.sum = is_held_alone(update) ? update.detach() : at::empty(x.sizes(), x.options());
+  const ComponentScope scope(Component::kWorkspace);
+  result.h = at::empty(x.sizes(), x.options());
+  kernels_of(x).rms_norm_add_forward(update, x, norm.weight, norm.eps, norm_shape(x), result.sum,
+                                     result.h);
+  return result;
 }
 
 }  // namespace rung::ops

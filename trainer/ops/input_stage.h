@@ -25,15 +25,39 @@ struct SwigluInput {};
 
 using InputStage = std::variant<PlainInput, NormInput, SwigluInput>;
 
-struct StagedInput {
-  at::Tensor h;     // [tokens, in] dtype of x
-  at::Tensor rstd;  // [tokens] fp32, NormInput only
+// x -> h [tokens, in], dtype of x.
+at::Tensor stage_forward(const InputStage& stage, const at::Tensor& x);
+
+struct StageGradient {
+  at::Tensor h;   // [tokens, in], as stage_forward gave it
+  at::Tensor dx;  // shape of x
 };
 
-StagedInput stage_forward(const InputStage& stage, const at::Tensor& x);
+// Given dh [tokens, in], contiguous, and x. `passed`, for NormInput alone, is added to dx before it
+// is rounded: the gradient that reaches x past the stage, undefined where there is none. dh is
+// overwritten, and where nobody else holds it x too: the results lie there.
+StageGradient stage_backward(const InputStage& stage, const at::Tensor& dh, const at::Tensor& x,
+                             const at::Tensor& passed);
 
-// dh [tokens, in] -> dx, shape of x.
-at::Tensor stage_backward(const InputStage& stage, const at::Tensor& dh, const at::Tensor& x,
-                          const at::Tensor& rstd);
+// NormInput by itself, for those who keep rstd.
+struct Normed {
+  at::Tensor h;     // [tokens, in] dtype of x
+  at::Tensor rstd;  // [tokens] fp32
+};
+
+Normed norm_forward(const NormInput& norm, const at::Tensor& x);
+
+// dh -> dx in place.
+void norm_backward_(const NormInput& norm, const at::Tensor& dh, const at::Tensor& x,
+                    const at::Tensor& rstd, const at::Tensor& passed);
+
+struct NormedSum {
+  at::Tensor sum;  // x + update, rounded; without a graph
+  at::Tensor h;    // [tokens, in], the norm of it
+};
+
+// One pass over x and update [tokens, in]. The sum lies in the memory of `update` where nobody else
+// holds it.
+NormedSum norm_sum_forward(const NormInput& norm, const at::Tensor& x, const at::Tensor& update);
 
 }  // namespace rung::ops

@@ -42,12 +42,17 @@ class MetaKernels final : public KernelSet {
   void nf4_dequantize(const Nf4Tensors&, const at::Tensor&) const override {}
   void rms_norm_forward(const at::Tensor&, const at::Tensor&, double, const kernels::RmsNormShape&,
                         const at::Tensor&, const at::Tensor&) const override {}
+  void rms_norm_add_forward(const at::Tensor&, const at::Tensor&, const at::Tensor&, double,
+                            const kernels::RmsNormShape&, const at::Tensor&,
+                            const at::Tensor&) const override {}
   void rms_norm_backward(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
-                         const kernels::RmsNormShape&, const at::Tensor&) const override {}
+                         const at::Tensor&, const kernels::RmsNormShape&,
+                         const at::Tensor&) const override {}
   void rope(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
             const kernels::RopeShape&, kernels::RopeDirection) const override {}
   void swiglu_forward(const at::Tensor&, const at::Tensor&) const override {}
-  void swiglu_backward(const at::Tensor&, const at::Tensor&, const at::Tensor&) const override {}
+  void swiglu_backward(const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                       const at::Tensor&) const override {}
   void cross_entropy(const at::Tensor&, const at::Tensor&, std::optional<float>,
                      const at::Tensor&) const override {}
   void lora_dropout(const at::Tensor&, const DropoutDraw&, const at::Tensor&) const override {}

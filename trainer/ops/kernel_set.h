@@ -46,9 +46,14 @@ class KernelSet {
   virtual void rms_norm_forward(const at::Tensor& x, const at::Tensor& weight, double eps,
                                 const kernels::RmsNormShape& shape, const at::Tensor& y,
                                 const at::Tensor& rstd) const = 0;
+  virtual void rms_norm_add_forward(const at::Tensor& x, const at::Tensor& residual,
+                                    const at::Tensor& weight, double eps,
+                                    const kernels::RmsNormShape& shape, const at::Tensor& sum,
+                                    const at::Tensor& y) const = 0;
+  // dresidual may be undefined.
   virtual void rms_norm_backward(const at::Tensor& dy, const at::Tensor& x,
                                  const at::Tensor& weight, const at::Tensor& rstd,
-                                 const kernels::RmsNormShape& shape,
+                                 const at::Tensor& dresidual, const kernels::RmsNormShape& shape,
                                  const at::Tensor& dx) const = 0;
 
   // x [tokens, features], its first heads rotated in place.
@@ -57,10 +62,10 @@ class KernelSet {
                     kernels::RopeDirection direction) const = 0;
 
   // gate_up [rows, 2 * inter] -> y [rows, inter]. Rows may be strided, those of d_gate_up as those
-  // of gate_up.
+  // of gate_up, and those of h as those of dy.
   virtual void swiglu_forward(const at::Tensor& gate_up, const at::Tensor& y) const = 0;
   virtual void swiglu_backward(const at::Tensor& dy, const at::Tensor& gate_up,
-                               const at::Tensor& d_gate_up) const = 0;
+                               const at::Tensor& d_gate_up, const at::Tensor& h) const = 0;
 
   // logits [rows, vocab] (rows may be strided), targets int32 [rows], negative: a row without a
   // loss. losses fp32 [rows].

@@ -17,7 +17,6 @@ namespace {
 
 using memory::Component;
 using memory::ComponentScope;
-using torch::autograd::SavedVariable;
 using torch::autograd::variable_list;
 
 bool has_adapter(const LinearGroup& group) { return group.stacked_a.defined(); }
@@ -144,67 +143,89 @@ void forward_extended(const at::Tensor& h, const LinearGroup& group, const Proje
   gemm_set(y, x_ext, w_ext.t(), options.precision);
 }
 
+// y [tokens, out] of h [tokens, in].
+void forward(const at::Tensor& h, const LinearGroup& group, const ProjectOptions& options,
+             at::Tensor& y) {
+  if (!has_bias(group)) {
+    forward_onto_adapters(h, group, options, y);
+  } else if (options.precision.compute == c10::kFloat) {
+    forward_biased_fp32(h, group, options, y);
+  } else {
+    forward_extended(h, group, options, y);
+  }
+}
+
 at::Tensor forward(const at::Tensor& x, const InputStage& stage, const LinearGroup& group,
                    const ProjectOptions& options) {
   const c10::NoGradGuard no_grad;
   if (options.output == Output::kUnread) {  // a shape for the graph to end in, on one element
     return at::empty_strided({x.size(0), group.out_features}, {0, 0}, x.options());
   }
-  at::Tensor result = at::empty({x.size(0), group.out_features}, x.options());
+  at::Tensor y = at::empty({x.size(0), group.out_features}, x.options());
   const ComponentScope scope(Component::kWorkspace);
-  const at::Tensor h = stage_forward(stage, x).h;
-  if (!has_bias(group)) {
-    forward_onto_adapters(h, group, options, result);
-  } else if (options.precision.compute == c10::kFloat) {
-    forward_biased_fp32(h, group, options, result);
-  } else {
-    forward_extended(h, group, options, result);
-  }
-  if (options.residual.defined() && !result.is_meta()) result.add_(options.residual);
-  return result;
+  forward(stage_forward(stage, x), group, options, y);
+  if (options.residual.defined() && !y.is_meta()) y.add_(options.residual);
+  return y;
 }
 
-class ProjectNode final : public torch::autograd::Node {
+Branch forward_branch(const at::Tensor& x, const at::Tensor& update, const NormInput& norm,
+                      const LinearGroup& group, const ProjectOptions& options) {
+  const c10::NoGradGuard no_grad;
+  Branch branch;
+  branch.y = at::empty({x.size(0), group.out_features}, x.options());
+  if (!update.defined()) {
+    branch.stream = x.detach();
+    forward(stage_forward(norm, x), group, options, branch.y);
+  } else {
+    NormedSum normed = norm_sum_forward(norm, x, update);
+    branch.stream = std::move(normed.sum);
+    const ComponentScope scope(Component::kWorkspace);
+    forward(normed.h, group, options, branch.y);
+  }
+  return branch;
+}
+
+// The way back through input stage, GEMM and adapters.
+class ProjectNode : public torch::autograd::Node {
  public:
   ProjectNode(const at::Tensor& x, const InputStage& stage, const LinearGroup& group,
               const ProjectOptions& options)
-      : x_(x, /*is_output=*/false),
-        stage_(stage),
-        group_(group),
-        options_(options),
-        has_residual_(options.residual.defined()) {
+      : x_(x.detach()), stage_(stage), group_(group), options_(options) {
     options_.residual.reset();  // its value is not needed again
   }
 
   // dY [tokens, out] -> dX, and dY itself for the residual; dA and dB are added to the adapters'
   // gradients.
   variable_list apply(variable_list&& grads) override {
-    const c10::NoGradGuard no_grad;
-    const ComponentScope activations(Component::kActivations);  // graph.h says why
-    at::Tensor x = x_.unpack();
-    x_.reset_data();
-    at::Tensor dh;
-    StagedInput staged;
-    {
-      const ComponentScope scope(Component::kWorkspace);
-      const at::Tensor dy = grads[0].contiguous();
-      dh = at::empty({dy.size(0), group_.in_features}, dy.options());
-      staged = stage_forward(stage_, x);
-      backward(dy, staged.h, dh);
-    }
-    staged.h.reset();
-    return {stage_backward(stage_, dh, x, staged.rstd),
-            has_residual_ ? std::move(grads[0]) : at::Tensor()};
+    at::Tensor dx = backward(grads[0], /*passed=*/{});
+    return {std::move(dx), std::move(grads[0])};
   }
 
-  void release_variables() override { x_.reset_data(); }
+  void release_variables() override { x_.reset(); }
   std::string name() const override { return "Project"; }
 
+ protected:
+  // With H = D(h) A' and Q = s dY B: dh = D'(Q A) + dY W, dB += s dY' H, dA += Q' D(h). h is made
+  // after dh, because the stage makes it in the pass of its own gradient. Drops x.
+  at::Tensor backward(const at::Tensor& gradient, const at::Tensor& passed) {
+    const c10::NoGradGuard no_grad;
+    const ComponentScope activations(Component::kActivations);  // graph.h says why
+    const at::Tensor dy = gradient.contiguous();
+    const at::Tensor dh = at::empty({dy.size(0), group_.in_features}, dy.options());
+    const at::Tensor q = input_gradient(dy, dh);
+    at::Tensor x = std::move(x_);
+    const StageGradient staged = stage_backward(stage_, dh, x, passed);
+    x.reset();
+    if (q.defined()) adapter_gradients(dy, staged.h, q);
+    return staged.dx;
+  }
+
  private:
-  // With H = D(h) A' and Q = s dY B: dB += s dY' H, dA += Q' D(h), dh = D'(Q A) + dY W. As in the
-  // forward pass the adapters' part of dh comes first, where there is no dropout.
-  void backward(const at::Tensor& dy, const at::Tensor& h, at::Tensor& dh) const {
-    const at::Tensor q = has_adapter(group_) ? adapter_gradients(dy, h) : at::Tensor();
+  // Sets dh; returns Q [tokens, sum of r], undefined where there is no adapter. As in the forward
+  // pass the adapters' part of dh comes first, where there is no dropout.
+  at::Tensor input_gradient(const at::Tensor& dy, at::Tensor dh) const {
+    const ComponentScope scope(Component::kWorkspace);
+    const at::Tensor q = has_adapter(group_) ? low_rank_gradient(dy) : at::Tensor();
     const bool masked = q.defined() && has_dropout(group_, options_);
     if (q.defined() && !masked) {
       gemm_set(dh, q, as_dtype(group_.stacked_a, dy.scalar_type()), options_.precision);
@@ -216,26 +237,39 @@ class ProjectNode final : public torch::autograd::Node {
       gemm_set(dh, dy, w, options_.precision);
     }
     if (masked) add_masked(q, dh);
+    return q;
   }
 
-  // dA and dB; returns Q [tokens, sum of r].
-  at::Tensor adapter_gradients(const at::Tensor& dy, const at::Tensor& h) const {
-    const at::Tensor low = down_project(h, group_, options_);
-    at::Tensor q = at::empty(low.sizes(), low.options());
+  // Q: s dY B for every adapter of the group, side by side.
+  at::Tensor low_rank_gradient(const at::Tensor& dy) const {
+    at::Tensor q = at::empty({dy.size(0), group_.stacked_a.size(0)}, dy.options());
     int64_t column = 0;
     for (const Linear& member : group_.members) {
       if (!member.lora.defined()) continue;
       const int64_t r = member.lora.a.size(0);
-      const at::Tensor dy_m = dy.narrow(1, member.first_row, member.weight.out_features());
       at::Tensor q_m = q.narrow(1, column, r);
-      gemm_set(q_m, dy_m, as_dtype(member.lora.b, dy.scalar_type()), options_.precision,
-               member.lora.scaling);
+      gemm_set(q_m, columns_of(dy, member), as_dtype(member.lora.b, dy.scalar_type()),
+               options_.precision, member.lora.scaling);
+      column += r;
+    }
+    return q;
+  }
+
+  // Adds dA and dB.
+  void adapter_gradients(const at::Tensor& dy, const at::Tensor& h, const at::Tensor& q) const {
+    const ComponentScope scope(Component::kWorkspace);
+    const at::Tensor low = down_project(h, group_, options_);
+    int64_t column = 0;
+    for (const Linear& member : group_.members) {
+      if (!member.lora.defined()) continue;
+      const int64_t r = member.lora.a.size(0);
       at::Tensor grad_b = member.lora.grad_b;
-      gemm_accumulate(grad_b, dy_m.t(), low.narrow(1, column, r), options_.precision,
-                      member.lora.scaling);
+      gemm_accumulate(grad_b, columns_of(dy, member).t(), low.narrow(1, column, r),
+                      options_.precision, member.lora.scaling);
       if (has_dropout(group_, options_)) {
         at::Tensor grad_a = member.lora.grad_a;
-        gemm_accumulate(grad_a, q_m.t(), dropped(h, member, group_, options_), options_.precision);
+        gemm_accumulate(grad_a, q.narrow(1, column, r).t(), dropped(h, member, group_, options_),
+                        options_.precision);
       }
       column += r;
     }
@@ -243,7 +277,6 @@ class ProjectNode final : public torch::autograd::Node {
       at::Tensor grad_a = group_.stacked_grad_a;
       gemm_accumulate(grad_a, q.t(), h, options_.precision);
     }
-    return q;
   }
 
   // dh += D'(Q A), member by member: each has a mask of its own.
@@ -260,11 +293,27 @@ class ProjectNode final : public torch::autograd::Node {
     }
   }
 
-  SavedVariable x_;
+  static at::Tensor columns_of(const at::Tensor& dy, const Linear& member) {
+    return dy.narrow(1, member.first_row, member.weight.out_features());
+  }
+
+  at::Tensor x_;
   InputStage stage_;
   const LinearGroup& group_;
   ProjectOptions options_;
-  bool has_residual_;
+};
+
+// The same for a branch: what comes back along the stream joins the gradient of the norm.
+class BranchNode final : public ProjectNode {
+ public:
+  using ProjectNode::ProjectNode;
+
+  variable_list apply(variable_list&& grads) override {
+    const at::Tensor passed = std::move(grads[1]);
+    const at::Tensor dx = backward(grads[0], passed);
+    return {dx, dx};
+  }
+  std::string name() const override { return "ProjectBranch"; }
 };
 
 }  // namespace
@@ -295,9 +344,19 @@ at::Tensor project(const at::Tensor& x, const InputStage& stage, const LinearGro
                    const ProjectOptions& options) {
   at::Tensor y = forward(x, stage, group, options);
   if (wants_gradient(x)) {
-    record<ProjectNode>({x, options.residual}, y, x, stage, group, options);
+    record<ProjectNode>({x, options.residual}, {y}, x, stage, group, options);
   }
   return y;
+}
+
+Branch project_branch(const at::Tensor& x, at::Tensor update, const NormInput& norm,
+                      const LinearGroup& group, const ProjectOptions& options) {
+  TORCH_INTERNAL_ASSERT(!options.residual.defined() && options.output == Output::kComputed);
+  Branch branch = forward_branch(x, update, norm, group, options);
+  if (wants_gradient(x)) {
+    record<BranchNode>({x, update}, {branch.y, branch.stream}, branch.stream, norm, group, options);
+  }
+  return branch;
 }
 
 }  // namespace rung::ops

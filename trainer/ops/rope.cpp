@@ -54,7 +54,7 @@ at::Tensor rope(const at::Tensor& heads, const RopeTable& table, const at::Tenso
     rotated = heads.detach();
     rotate_(rotated, rotation, RopeDirection::kForward);
   }
-  if (wants_gradient(heads)) record<RopeNode>({heads}, rotated, std::move(rotation));
+  if (wants_gradient(heads)) record<RopeNode>({heads}, {rotated}, std::move(rotation));
   return rotated;
 }
 

@@ -33,6 +33,7 @@ namespace rung::ops {
     RUNG_KERNEL_CALL(space, nf4_quantize, __VA_ARGS__)            \
     RUNG_KERNEL_CALL(space, nf4_dequantize, __VA_ARGS__)          \
     RUNG_KERNEL_CALL(space, rms_norm_forward, __VA_ARGS__)        \
+    RUNG_KERNEL_CALL(space, rms_norm_add_forward, __VA_ARGS__)    \
     RUNG_KERNEL_CALL(space, rms_norm_backward, __VA_ARGS__)       \
     RUNG_KERNEL_CALL(space, rope_, __VA_ARGS__)                   \
     RUNG_KERNEL_CALL(space, swiglu_forward, __VA_ARGS__)          \
@@ -80,12 +81,24 @@ class TypedKernels : public KernelSet {
     });
   }
 
-  void rms_norm_backward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
-                         const at::Tensor& rstd, const kernels::RmsNormShape& shape,
-                         const at::Tensor& dx) const override {
+  void rms_norm_add_forward(const at::Tensor& x, const at::Tensor& residual,
+                            const at::Tensor& weight, double eps,
+                            const kernels::RmsNormShape& shape, const at::Tensor& sum,
+                            const at::Tensor& y) const override {
     with_type(x.scalar_type(), [&]<typename T>() {
+      Calls::rms_norm_add_forward(data_of<const T>(x), data_of<const T>(residual),
+                                  data_of<const T>(weight), static_cast<float>(eps), shape,
+                                  data_of<T>(sum), data_of<T>(y), static_cast<float*>(nullptr));
+    });
+  }
+
+  void rms_norm_backward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
+                         const at::Tensor& rstd, const at::Tensor& dresidual,
+                         const kernels::RmsNormShape& shape, const at::Tensor& dx) const override {
+    with_type(x.scalar_type(), [&]<typename T>() {
+      const T* passed = dresidual.defined() ? data_of<const T>(dresidual) : nullptr;
       Calls::rms_norm_backward(data_of<const T>(dy), data_of<const T>(x), data_of<const T>(weight),
-                               rstd.const_data_ptr<float>(), shape, data_of<T>(dx));
+                               rstd.const_data_ptr<float>(), passed, shape, data_of<T>(dx));
     });
   }
 
@@ -104,12 +117,13 @@ class TypedKernels : public KernelSet {
     });
   }
 
-  void swiglu_backward(const at::Tensor& dy, const at::Tensor& gate_up,
-                       const at::Tensor& d_gate_up) const override {
-    TORCH_INTERNAL_ASSERT(dy.size(0) < 2 || d_gate_up.stride(0) == gate_up.stride(0));
+  void swiglu_backward(const at::Tensor& dy, const at::Tensor& gate_up, const at::Tensor& d_gate_up,
+                       const at::Tensor& h) const override {
+    TORCH_INTERNAL_ASSERT(dy.size(0) < 2 || (d_gate_up.stride(0) == gate_up.stride(0) &&
+                                             h.stride(0) == dy.stride(0)));
     with_type(gate_up.scalar_type(), [&]<typename T>() {
       Calls::swiglu_backward(data_of<const T>(dy), data_of<const T>(gate_up),
-                             swiglu_shape(gate_up, dy), data_of<T>(d_gate_up));
+                             swiglu_shape(gate_up, dy), data_of<T>(d_gate_up), data_of<T>(h));
     });
   }
 
