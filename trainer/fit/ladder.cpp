@@ -35,7 +35,7 @@ std::vector<std::string> words_of(const StepSettings& settings, const LadderBoun
       memory.dequantisation == Dequantisation::kEachProduct) {
     parts.push_back("weights dequantised one at a time");
   }
-  if (memory.head_chunk_bytes < model::MemorySettings{}.head_chunk_bytes) {
+  if (memory.head_chunk_bytes < bounds.head_chunk) {
     parts.push_back(fmt::format("logits in chunks of {} MiB", memory.head_chunk_bytes >> 20));
   }
   if (memory.checkpoints == Checkpoints::kOnHost && memory.num_recomputed > 0) {

@@ -19,7 +19,12 @@
 
 namespace rung::fit {
 
-inline constexpr int64_t kLeastHeadChunk = 4 << 20;  // bytes of logits at a time
+// Bytes of logits at a time. Every chunk reads the head's weights twice, which a CPU does while it
+// multiplies a few hundred rows; a GPU multiplies so much faster than it reads that it takes four
+// times as many.
+inline constexpr int64_t kLeastHeadChunk = int64_t{4} << 20;
+inline constexpr int64_t kFullHeadChunk = model::MemorySettings{}.head_chunk_bytes;
+inline constexpr int64_t kFullHeadChunkOfGpu = 4 * kFullHeadChunk;
 
 // All of a step that may change from one step to the next.
 struct StepSettings {
@@ -31,14 +36,15 @@ struct StepSettings {
 
 // What bounds the ladder of a run.
 struct LadderBounds {
-  int64_t num_blocks = 0;       // of the model; 0: a pass without gradients
-  int64_t most_recomputed = 0;  // blocks that may be
-  bool only_recompute = false;  // nothing else is changed
-  bool is_quantized = false;    // the base
-  bool has_own_memory = false;  // the device: host memory is another
-  int64_t num_documents = 1;    // most in a micro-batch
-  int64_t num_tokens = 0;       // most in a micro-batch
-  int64_t mlp_tile = 0;         // tokens of a tile, once the MLPs are tiled
+  int64_t num_blocks = 0;               // of the model; 0: a pass without gradients
+  int64_t most_recomputed = 0;          // blocks that may be
+  bool only_recompute = false;          // nothing else is changed
+  bool is_quantized = false;            // the base
+  bool has_own_memory = false;          // the device: host memory is another
+  int64_t num_documents = 1;            // most in a micro-batch
+  int64_t num_tokens = 0;               // most in a micro-batch
+  int64_t mlp_tile = 0;                 // tokens of a tile, once the MLPs are tiled
+  int64_t head_chunk = kFullHeadChunk;  // bytes that are not worth a word
 };
 
 // The rung above, or nothing at the top.

@@ -138,8 +138,9 @@ int64_t peak_of(const PlanRequest& request, const Variant& variant) {
                             .host_limit = request.host_limit};
   fit::StepShape shape = step_shape(changed);
   if (config.layer_offloading) shape.model.num_streamed = request.model.num_layers;
-  const int64_t step = fit::peak_with(
-      shape, fit::top_rung(wanted_settings(config, request.model), ladder_bounds(changed, shape)));
+  const int64_t step =
+      fit::peak_with(shape, fit::top_rung(wanted_settings(config, request.model, request.device),
+                                          ladder_bounds(changed, shape)));
   const EvaluationPlan evaluation =
       choose_evaluation({.config = config,
                          .model = request.model,

@@ -90,9 +90,14 @@ int64_t most_recomputed(const Recompute& wanted, const format::ModelConfig& mode
   return model.num_layers;
 }
 
+int64_t full_head_chunk(c10::DeviceType device) {
+  return device == c10::kCUDA ? fit::kFullHeadChunkOfGpu : fit::kFullHeadChunk;
+}
+
 // Recomputed blocks keep their dequantised weights for the backward pass as long as there is room:
 // fewer passes over memory, the same bits.
-fit::StepSettings wanted_settings(const RunConfig& config, const format::ModelConfig& model) {
+fit::StepSettings wanted_settings(const RunConfig& config, const format::ModelConfig& model,
+                                  c10::DeviceType device) {
   const bool is_auto = config.gradient_checkpointing.mode == Recompute::Mode::kAuto;
   return {.memory = {
               .num_recomputed = is_auto ? 0 : most_recomputed(config.gradient_checkpointing, model),
@@ -100,7 +105,8 @@ fit::StepSettings wanted_settings(const RunConfig& config, const format::ModelCo
                                                     : model::Dequantisation::kEachProduct,
               .checkpoints = config.activation_offloading ? model::Checkpoints::kOnHost
                                                           : model::Checkpoints::kOnDevice,
-              .mlp_tile = config.tiled_mlp ? mlp_tile(model) : 0}};
+              .mlp_tile = config.tiled_mlp ? mlp_tile(model) : 0,
+              .head_chunk_bytes = full_head_chunk(device)}};
 }
 
 fit::LadderBounds ladder_bounds(const PlanRequest& request, const fit::StepShape& shape) {
@@ -108,7 +114,8 @@ fit::LadderBounds ladder_bounds(const PlanRequest& request, const fit::StepShape
   fit::LadderBounds bounds{
       .num_blocks = shape.config.num_layers,
       .most_recomputed = most_recomputed(config.gradient_checkpointing, shape.config),
-      .is_quantized = config.load_in_4bit};
+      .is_quantized = config.load_in_4bit,
+      .head_chunk = full_head_chunk(request.device)};
   if (config.fit == "off") {
     bounds.only_recompute = true;
     return bounds;
@@ -120,7 +127,8 @@ fit::LadderBounds ladder_bounds(const PlanRequest& request, const fit::StepShape
     bounds.num_documents = std::max(bounds.num_documents, bounds.num_tokens / shape.longest_packed);
   }
   if (bounds.has_own_memory && request.host_limit > 0) {
-    const fit::StepSettings top = fit::top_rung(wanted_settings(config, request.model), bounds);
+    const fit::StepSettings top =
+        fit::top_rung(wanted_settings(config, request.model, request.device), bounds);
     bounds.has_own_memory = fit::host_peak(fit::with_settings(shape, top)) <= request.host_limit;
   }
   return bounds;
@@ -177,7 +185,7 @@ StepPlan plan_step(const PlanRequest& request) {
 
 StepPlan plan_step(const PlanRequest& request, fit::StepPeaks& peaks, const RunLoad& load) {
   const int64_t num_blocks = request.model.num_layers;
-  const fit::StepSettings start = wanted_settings(request.config, request.model);
+  const fit::StepSettings start = wanted_settings(request.config, request.model, request.device);
   StepPlan plan{.model = peaks.shape().model};
   if (request.config.layer_offloading) plan.model.num_streamed = num_blocks;
   plan.bounds = ladder_bounds(request, peaks.streaming(plan.model.num_streamed).shape());
@@ -212,7 +220,8 @@ fit::Choice choose_from(const PlanRequest& request, const RunPlan& plan,
   fit::StepPeaks peaks(std::move(shape));
   fit::StepSettings from = start;
   // From a machine with more of it, perhaps.
-  const auto wanted = wanted_settings(request.config, request.model).memory.checkpoints;
+  const auto wanted =
+      wanted_settings(request.config, request.model, request.device).memory.checkpoints;
   if (!plan.bounds.has_own_memory) from.memory.checkpoints = wanted;
   return choose(request, load_of(request), peaks, from, plan.bounds);
 }
@@ -246,7 +255,7 @@ RunPlan plan_run(const PlanRequest& request) {
   if (!step.choice.fits) refuse(request, step);
   if (!fits_on_host(request, step.choice)) throw host_misfit(request, step.choice);
   plan.model = step.model;
-  plan.wanted = wanted_settings(config, request.model);
+  plan.wanted = wanted_settings(config, request.model, request.device);
   plan.settings = step.choice.settings;
   plan.bounds = step.bounds;
   plan.train_peak = step.choice.peak;
