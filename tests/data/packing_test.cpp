@@ -68,6 +68,25 @@ TEST(PackRows, NeedsTheSameNumberOfRowsInAnyOrder) {
   }
 }
 
+// What a plan for every epoch rests on.
+TEST(PackRows, PutsTheSameLengthsTogetherInAnyOrder) {
+  Documents documents = random_documents(300, 60, 5);
+  const auto lengths_together = [&] {
+    std::multiset<std::multiset<int64_t>> rows;
+    for (const Row& row : pack_rows(documents.lengths, documents.order, 128)) {
+      std::multiset<int64_t> lengths;
+      for (const int64_t i : row) lengths.insert(documents.lengths[static_cast<size_t>(i)]);
+      rows.insert(std::move(lengths));
+    }
+    return rows;
+  };
+  const auto expected = lengths_together();
+  for (int64_t epoch = 1; epoch < 5; ++epoch) {
+    documents.order = shuffled_indices(300, 5, epoch);
+    EXPECT_EQ(lengths_together(), expected);
+  }
+}
+
 TEST(PackRows, FindsAPerfectFit) {
   const std::vector<int64_t> lengths = {6, 3, 4, 7, 10};
   const std::vector<int64_t> order = {0, 1, 2, 3, 4};

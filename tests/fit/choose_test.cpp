@@ -138,8 +138,8 @@ TEST_F(Choose, APartOfPackedRowsIsBoundedByTheLongestDocument) {
   constexpr int64_t kLongest = 20;
   const std::vector<int64_t> rows(4, kRow);
   shape_.batch = rung::testing::step_batch(rung::testing::random_examples(rows, 3), {{0, 1, 2, 3}});
-  shape_.longest_packed = kLongest;
-  std::vector<int64_t> lengths;  // of as many tokens
+  shape_.packed_lengths.assign(4 * kRow, kLongest);  // so many of them, for all that is known
+  std::vector<int64_t> lengths;                      // of as many tokens
   for (int64_t left = 4 * kRow, i = 0; left > 0; ++i) {
     lengths.push_back(std::min(left, kLongest - i % 7));
     left -= lengths.back();

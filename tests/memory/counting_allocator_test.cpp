@@ -7,6 +7,7 @@
 #include <c10/core/CPUAllocator.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <fstream>
@@ -239,7 +240,7 @@ TEST(CpuAllocator, ReleasedBlocksLeaveTheProcess) {
   EXPECT_LE(resident() - before, 16 * kMiB);
 }
 
-TEST(CpuAllocator, KeepingBlocksDoesNotRaiseThePeak) {
+TEST(CpuAllocator, KeptBlocksMakeRoomForOthersBelowAnEarlierPeak) {
   release_kept_blocks();
   const int64_t before = resident();
   const auto tensors_of = [](int count, int64_t size) {
@@ -254,6 +255,66 @@ TEST(CpuAllocator, KeepingBlocksDoesNotRaiseThePeak) {
   EXPECT_GE(kept_block_bytes(), 256 * kMiB);
   tensors.clear();
   release_kept_blocks();
+}
+
+// Pages that nobody touches cost nothing: what is kept and used is read off the counts.
+std::vector<at::Tensor> untouched(int count, int64_t size) {
+  std::vector<at::Tensor> tensors;
+  for (int i = 0; i < count; ++i) tensors.push_back(bytes(size + i * 4096));
+  return tensors;
+}
+
+TEST(CpuAllocator, AtMost256MiBAreKeptAboveAnEarlierPeak) {
+  release_kept_blocks();
+  const Measured measured(cpu_counter());
+  untouched(36, 16 * kMiB);  // freed at once
+  const int64_t most_used = measured.taken().peak;
+  EXPECT_GE(kept_block_bytes(), 36 * 16 * kMiB) << "all of it, as nothing is in use";
+  std::vector<at::Tensor> tensors;
+  for (int i = 0; i < 35; ++i) {  // other sizes, up to as much
+    tensors.push_back(bytes(17 * kMiB + i * 4096));
+    const int64_t used = measured.taken().live;
+    EXPECT_LE(used + kept_block_bytes(), std::max(most_used, used + 256 * kMiB) + kMiB) << i;
+  }
+  EXPECT_GT(measured.taken().live, most_used);
+  EXPECT_GE(kept_block_bytes(), 240 * kMiB) << "kept on top";
+  tensors.clear();
+  release_kept_blocks();
+}
+
+// No address space holds this.
+constexpr int64_t kRefused = int64_t{1} << 47;
+
+TEST(CpuAllocator, WhatTheSystemRefusesIsNoPartOfThePeak) {
+  const Measured measured(cpu_counter());
+  EXPECT_THROW(bytes(kRefused), c10::OutOfMemoryError);
+  EXPECT_EQ(measured.taken().live, 0);
+  EXPECT_EQ(measured.taken().peak, 0);
+}
+
+TEST(CpuAllocator, WhatTheSystemRefusesDoesNotLetMoreBeKept) {
+  release_kept_blocks();
+  EXPECT_THROW(bytes(kRefused), c10::OutOfMemoryError);
+  for (int i = 0; i < 20; ++i) bytes(17 * kMiB + i * 4096);
+  EXPECT_LE(kept_block_bytes(), 256 * kMiB);
+  release_kept_blocks();
+}
+
+TEST(CpuAllocator, KeptBlocksGoBeforeABlockIsRefused) {
+  bytes(17 * kMiB);
+  ASSERT_GT(kept_block_bytes(), 0);
+  EXPECT_THROW(bytes(kRefused), c10::OutOfMemoryError);
+  EXPECT_EQ(kept_block_bytes(), 0);
+}
+
+// With a limit nothing is asked of the system, for which kept blocks would go.
+TEST(CpuAllocator, WhatIsPastTheLimitLeavesKeptBlocks) {
+  bytes(17 * kMiB);
+  const int64_t kept = kept_block_bytes();
+  ASSERT_GT(kept, 0);
+  const Limit limit(cpu_counter(), 4096);
+  EXPECT_THROW(bytes(600 * kMiB), c10::OutOfMemoryError);
+  EXPECT_EQ(kept_block_bytes(), kept);
 }
 
 TEST(CpuAllocator, AFreedLargeBlockIsTakenAgainForTheSameSize) {

@@ -106,6 +106,17 @@ TEST(Fragmentation, IsNotTheRoundingOfASmallModel) {
   expect_healthy(run.history());
 }
 
+// What is kept there are whole blocks, which go where others are needed.
+TEST(Fragmentation, IsNothingOnACpu) {
+  HistoryBuilder run;
+  run.history().starts.back().pci_bus_id = "";
+  run.steps(100);
+  for (Step& step : run.rows()) {
+    if (step.step > 40) step.memory_reserved = 10 * kGiB;
+  }
+  expect_healthy(run.history());
+}
+
 // Neighbour
 
 TEST(Neighbour, IsAnotherProcessThatBegins) {

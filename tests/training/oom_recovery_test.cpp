@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -51,7 +53,8 @@ class OomRecoveryTest : public ::testing::Test {
           [&](const fit::StepSettings& settings) {
             return step::run_step(
                 run.model, run.optimizer, data::split_step(batch_, settings.split),
-                {.index = index, .learning_rate = 1e-3}, {.memory = settings.memory, .seed = 7});
+                {.index = index, .learning_rate = 1e-3},
+                {.memory = settings.memory, .seed = 7, .should_stop = between_micro_batches_});
           });
       EXPECT_EQ(result.outcome, step::StepOutcome::kUpdated);
       outcome.losses.push_back(result.loss);
@@ -63,6 +66,7 @@ class OomRecoveryTest : public ::testing::Test {
     return outcome;
   }
 
+  std::function<bool()> between_micro_batches_;
   TinyFolder folder_{rung::testing::deep_llama(2)};
   std::vector<data::Example> examples_ =
       rung::testing::random_examples(std::vector<int64_t>{30, 5, 21, 40}, 3);
@@ -116,6 +120,44 @@ TEST_F(OomRecoveryTest, ClimbsUntilItFits) {
             std::string::npos)
       << outcome.events[0].what.during;
   EXPECT_NE(outcome.events[0].reason.find("bytes asked for"), std::string::npos);
+}
+
+// A kernel's scratch memory, say, beside the allocator's kept blocks.
+TEST_F(OomRecoveryTest, WhatTheSystemRefusesInAStepIsTriedAgain) {
+  const Outcome expected = train(0, 0);
+  at::empty({4 << 20}, at::kByte);
+  ASSERT_GT(memory::kept_block_bytes(), 0);
+  int64_t kept_again = -1;
+  int calls = 0;
+  between_micro_batches_ = [&] {
+    if (++calls == 2) throw std::bad_alloc();
+    if (calls == 3) kept_again = memory::kept_block_bytes();
+    return false;
+  };
+  const Outcome outcome = train(0, 0);
+  ASSERT_EQ(outcome.events.size(), 1u);
+  EXPECT_TRUE(outcome.events[0].is_again);
+  EXPECT_EQ(outcome.events[0].reason, kRefusedBySystem);
+  EXPECT_EQ(kept_again, 0) << "given back before the step is taken again";
+  EXPECT_EQ(outcome.losses, expected.losses);
+  EXPECT_TRUE(outcome.parameters.equal(expected.parameters));
+  EXPECT_EQ(outcome.left_behind, 0);
+}
+
+TEST_F(OomRecoveryTest, WhatTheSystemGoesOnRefusingClimbsTheLadder) {
+  const Outcome expected = train(0, 0);
+  int calls = 0;
+  between_micro_batches_ = [&]() -> bool {
+    if (++calls <= 4) throw std::bad_alloc();
+    return false;
+  };
+  const Outcome outcome = train(0, 0);
+  EXPECT_EQ(outcome.events.size(), 4u);
+  EXPECT_NE(outcome.settings, fit::StepSettings{});
+  EXPECT_LE(relative_error(outcome.parameters, expected.parameters), 1e-4);
+  between_micro_batches_ = []() -> bool { throw std::bad_alloc(); };
+  const std::string message = error_of(ExitCode::kDoesNotFit, [&] { train(0, 0, 1'000'000); });
+  EXPECT_NE(message.find("the system gave no more"), std::string::npos) << message;
 }
 
 TEST_F(OomRecoveryTest, EndsAtTheTopOfTheLadder) {

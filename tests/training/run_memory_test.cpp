@@ -96,10 +96,11 @@ TEST(Train, CutsPackedRowsWhereNoBlockMayBeRecomputed) {
   EXPECT_LE(memory["measured_peak"], memory["planned_peak"]);
 }
 
-// As if a library took more for itself inside an operator than the plan can know of.
+// As if a library took more for itself inside an operator than the plan can know of. Micro-batches
+// of one document, which cannot be cut: recomputation is what helps, and leaves every bit.
 struct UnplannedRun : TinyRun {
   UnplannedRun() {
-    config.sequence_len = 128;
+    config.sample_packing = false;
     config.gradient_checkpointing = {.mode = Recompute::Mode::kAll};
     train();
     most_recomputed = planned_peak(*this);
@@ -140,7 +141,7 @@ TEST(Train, GoesOnWithMoreRecomputationWhereMemoryRunsOut) {
 TEST(Train, EndsWhereMemoryRunsOutWithFitOff) {
   UnplannedRun run;
   run.config.fit = "off";
-  expect_error(ExitCode::kDoesNotFit, "out of memory in step 1",
+  expect_error(ExitCode::kDoesNotFit, "out of memory in step ",  // that of the longest example
                [&] { run.train({.mode = ResumeChoice::Mode::kNever}); });
   const Json record = run_record_of(run.config.output_dir);
   EXPECT_EQ(record["exit_code"], 4);

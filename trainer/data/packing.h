@@ -1,8 +1,8 @@
 // Packing: whole documents into rows of at most sequence_len tokens, as few rows as best-fit
 // decreasing finds (within 11/9 of the optimum; D. S. Johnson, 1973).
 //
-// The number of rows depends on the lengths alone, so every epoch has the same number of steps.
-// `order` decides among documents of equal length, which rows share partners, and comes from the
+// The number of rows, and which lengths share one, depend on the lengths alone, so every epoch has
+// the same number of steps. `order` decides among documents of equal length, and comes from the
 // epoch's shuffle. Nothing is split, padded or truncated.
 #pragma once
 

@@ -23,31 +23,30 @@ std::vector<int64_t> by_length(const MicroBatch& batch) {
   return order;
 }
 
-// `order` cut where a part would have more than `capacity` tokens.
-std::vector<std::vector<int64_t>> cut(const MicroBatch& batch, const std::vector<int64_t>& order,
-                                      int64_t capacity) {
-  std::vector<std::vector<int64_t>> parts;
+// Documents of these lengths cut where a part would have more than `capacity` tokens: how many go
+// into each part.
+std::vector<int64_t> cut(std::span<const int64_t> lengths, int64_t capacity) {
+  std::vector<int64_t> parts;
   int64_t tokens = capacity;
-  for (const int64_t document : order) {
-    const int64_t length = length_of(batch, document);
+  for (const int64_t length : lengths) {
     if (parts.empty() || tokens + length > capacity) {
-      parts.emplace_back();
+      parts.push_back(0);
       tokens = 0;
     }
-    parts.back().push_back(document);
+    ++parts.back();
     tokens += length;
   }
   return parts;
 }
 
-// The smallest capacity with which `parts` are enough.
-int64_t smallest_capacity(const MicroBatch& batch, const std::vector<int64_t>& order,
-                          int64_t parts) {
-  int64_t low = length_of(batch, order.front());
-  int64_t high = batch.num_tokens();
+}  // namespace
+
+int64_t largest_part(std::span<const int64_t> lengths, int64_t parts) {
+  int64_t low = lengths.front();
+  int64_t high = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
   while (low < high) {
     const int64_t middle = (low + high) / 2;
-    if (std::ssize(cut(batch, order, middle)) <= parts) {
+    if (std::ssize(cut(lengths, middle)) <= parts) {
       high = middle;
     } else {
       low = middle + 1;
@@ -56,15 +55,17 @@ int64_t smallest_capacity(const MicroBatch& batch, const std::vector<int64_t>& o
   return low;
 }
 
-}  // namespace
-
 std::vector<MicroBatch> split_micro_batch(const MicroBatch& batch, int64_t parts) {
   assert(parts >= 1);
   if (parts == 1 || batch.documents.size() < 2) return {batch};
   const std::vector<int64_t> order = by_length(batch);
+  std::vector<int64_t> lengths;
+  for (const int64_t document : order) lengths.push_back(length_of(batch, document));
   std::vector<MicroBatch> result;
-  for (const auto& documents : cut(batch, order, smallest_capacity(batch, order, parts))) {
-    result.push_back(select_documents(batch, documents));
+  std::span<const int64_t> left = order;
+  for (const int64_t count : cut(lengths, largest_part(lengths, parts))) {
+    result.push_back(select_documents(batch, left.first(static_cast<size_t>(count))));
+    left = left.subspan(static_cast<size_t>(count));
   }
   return result;
 }

@@ -16,6 +16,10 @@ namespace rung::data {
 // parts where it has fewer documents.
 std::vector<MicroBatch> split_micro_batch(const MicroBatch& batch, int64_t parts);
 
+// Tokens of the largest of those parts, from the lengths of the documents alone: at least one, the
+// longest first. Shorter or fewer documents make no larger part.
+int64_t largest_part(std::span<const int64_t> lengths, int64_t parts);
+
 // The documents of `batch` at these places in it, in this order.
 MicroBatch select_documents(const MicroBatch& batch, std::span<const int64_t> places);
 

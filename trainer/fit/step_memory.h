@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "data/loader.h"
 #include "fit/device_peak.h"
@@ -21,9 +22,9 @@ struct StepShape {
   model::AdapterOptions adapter;
   step::OptimizerOptions optimizer;
   data::StepBatch batch;  // the largest step; token values are not looked at
-  // > 0: rows of `batch` stand for documents of any length up to this (packing), so that a part may
-  // be larger than its share by one document.
-  int64_t longest_packed = 0;  // tokens
+  // Not empty with packing: rows of `batch` stand for any documents of which the i-th longest has
+  // no more than packed_lengths[i] tokens (falling), and their parts may be larger than the rows'.
+  std::vector<int64_t> packed_lengths;
   model::MemorySettings memory;
 };
 

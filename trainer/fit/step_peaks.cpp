@@ -7,11 +7,28 @@
 namespace rung::fit {
 namespace {
 
-// Documents of which only the longest is known, of a batch in `split` parts. Filled one after
-// another to share + longest tokens, every part but the last holds more than its share, so that
-// `split` parts are enough: no part of a best cut is larger.
-data::MicroBatch largest_packed_part(const data::MicroBatch& rows, int64_t split, int64_t longest) {
-  const int64_t most = std::min(rows.num_tokens(), rows.num_tokens() / split + longest);
+int64_t divided_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Tokens of the largest of `split` parts of any documents, longest first, that have `total` tokens
+// at most and none more than `longest`.
+//
+// Say that they are filled one after another up to C >= longest, and `split` parts are not enough.
+// Then part i of these has s_i tokens, and the next document, the first of part i + 1, has f_i with
+// s_i + f_i > C, while f_i <= s_i, because the documents get shorter. So
+//   total >= s_1 + ... + s_split + f_split > (split - 1) C / 2 + C, as s_i > C / 2,
+//   total > split C - f_1 - ... - f_(split - 1), as the sum of all s_i + f_i is above split C.
+// A C for which one of these is false is enough, and no part of the best cut is larger.
+int64_t largest_part_of_any(int64_t total, int64_t longest, int64_t split) {
+  const int64_t by_halves = std::max(longest, divided_up(2 * total, split + 1));
+  const int64_t by_longest = divided_up(total + (split - 1) * longest, split);
+  return std::min({total, by_halves, by_longest});
+}
+
+// The first so many tokens of `rows`, for whatever documents they stand.
+data::MicroBatch largest_packed_part(const data::MicroBatch& rows, int64_t split,
+                                     const std::vector<int64_t>& lengths) {
+  const int64_t most = std::min(largest_part_of_any(rows.num_tokens(), lengths.front(), split),
+                                data::largest_part(lengths, split));
   const auto end = static_cast<size_t>(most);
   data::MicroBatch part = rows;
   part.input_ids.resize(end);
@@ -27,9 +44,9 @@ data::MicroBatch largest_packed_part(const data::MicroBatch& rows, int64_t split
 
 data::StepBatch largest_part(const StepShape& shape, int64_t split) {
   data::StepBatch parts;
-  if (shape.longest_packed > 0 && split > 1) {
+  if (!shape.packed_lengths.empty() && split > 1) {
     for (const data::MicroBatch& rows : shape.batch.micro_batches) {
-      parts.micro_batches.push_back(largest_packed_part(rows, split, shape.longest_packed));
+      parts.micro_batches.push_back(largest_packed_part(rows, split, shape.packed_lengths));
     }
   } else {
     parts = data::split_step(shape.batch, split);

@@ -39,26 +39,26 @@ BlockHeader* header_of(void* data) {
 // (hundreds) to be searched one by one.
 class MappedBlocks {
  public:
-  // A kept block of exactly this size, or null: then the caller maps one.
+  // A kept block of exactly this size, or null: then the caller maps one, for which there is room
+  // now, and says so.
   void* take(int64_t bytes) {
     const std::lock_guard lock(mutex_);
-    used_bytes_ += bytes;
-    most_used_ = std::max(most_used_, used_bytes_);
     const auto found = std::ranges::find(kept_, bytes, &Kept::bytes);
     if (found == kept_.end()) {
-      trim();
+      trim(bytes);
       return nullptr;
     }
     void* block = found->block;
     kept_bytes_ -= bytes;
     kept_.erase(found);
+    use(bytes);
     return block;
   }
 
-  // The system refused the mapping.
-  void forget(int64_t bytes) {
+  // The system gave a block of this size.
+  void mapped(int64_t bytes) {
     const std::lock_guard lock(mutex_);
-    used_bytes_ -= bytes;
+    use(bytes);
   }
 
   // The block is free: kept, or the oldest ones make room for it.
@@ -67,7 +67,7 @@ class MappedBlocks {
     used_bytes_ -= bytes;
     kept_.push_front({block, bytes});
     kept_bytes_ += bytes;
-    trim();
+    trim(0);
   }
 
   int64_t kept_bytes() const {
@@ -87,11 +87,16 @@ class MappedBlocks {
     int64_t bytes;
   };
 
-  // What a step has freed is what the next one asks for. Kept and used blocks together stay within
-  // what was in use at once before, so that keeping does not raise the process's peak, or within
-  // kAlwaysKept of what is in use now.
-  void trim() {
-    while (kept_bytes_ > std::max(kAlwaysKept, most_used_ - used_bytes_)) drop_oldest();
+  void use(int64_t bytes) {
+    used_bytes_ += bytes;
+    most_used_ = std::max(most_used_, used_bytes_);
+  }
+
+  // What a step has freed is what the next one asks for. Kept and used blocks together, `wanted`
+  // bytes more among these, stay within what was in use at once before, so that keeping does not
+  // raise the process's peak, or within kAlwaysKept of what is in use.
+  void trim(int64_t wanted) {
+    while (kept_bytes_ > std::max(kAlwaysKept, most_used_ - used_bytes_ - wanted)) drop_oldest();
   }
 
   void drop_oldest() {
@@ -116,23 +121,42 @@ void* map_block(int64_t bytes) {
   if (void* reused = mapped_blocks().take(bytes)) return reused;
   void* block = mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (block == MAP_FAILED) {
-    mapped_blocks().forget(bytes);
-    return nullptr;
-  }
+  if (block == MAP_FAILED) return nullptr;
+  mapped_blocks().mapped(bytes);
   if (bytes >= kHugePagesFrom) madvise(block, static_cast<size_t>(bytes), MADV_HUGEPAGE);
   return block;
+}
+
+// Null where the system refuses it.
+BlockHeader* make_block(int64_t counted, Component component) {
+  const int64_t total = counted + kAlignment;
+  const bool map = total >= kMapFrom;
+  void* block = map ? map_block(total) : std::aligned_alloc(kAlignment, static_cast<size_t>(total));
+  if (block == nullptr) return nullptr;
+  return new (block) BlockHeader{counted, map ? total : 0, component};
+}
+
+void return_block(BlockHeader* header) {
+  if (header->mapped > 0) {
+    mapped_blocks().keep(header, header->mapped);
+  } else {
+    std::free(header);
+  }
 }
 
 void free_block(void* data) {
   if (data == nullptr) return;
   BlockHeader* header = header_of(data);
   cpu_counter().remove(header->counted, header->component);
-  if (header->mapped > 0) {
-    mapped_blocks().keep(header, header->mapped);
-  } else {
-    std::free(header);
-  }
+  return_block(header);
+}
+
+// Before a block is asked of the system, for which freed ones would have to go.
+bool is_past_limit(const Counter& counter, int64_t bytes) {
+  const int64_t limit = counter.limit();
+  if (limit == 0) return false;
+  const Usage usage = counter.usage();
+  return usage.live + usage.library + bytes > limit;
 }
 
 [[noreturn]] void throw_out_of_memory(const Counter& counter, size_t bytes, const char* device) {
@@ -148,17 +172,19 @@ class CpuAllocator final : public c10::Allocator {
     if (bytes == 0) return {nullptr, nullptr, &free_block, c10::Device(c10::DeviceType::CPU)};
     const int64_t counted = round_up(static_cast<int64_t>(bytes));
     const Component component = ComponentScope::current();
-    if (!cpu_counter().add(counted, component)) throw_out_of_memory(cpu_counter(), bytes, "CPU");
-    const int64_t total = counted + kAlignment;
-    const bool map = total >= kMapFrom;
-    void* block =
-        map ? map_block(total) : std::aligned_alloc(kAlignment, static_cast<size_t>(total));
-    if (block == nullptr) {
-      cpu_counter().remove(counted, component);
+    if (is_past_limit(cpu_counter(), counted)) throw_out_of_memory(cpu_counter(), bytes, "CPU");
+    BlockHeader* header = make_block(counted, component);
+    if (header == nullptr) {  // kept blocks may be what there is no room for
+      release_kept_blocks();
+      header = make_block(counted, component);
+    }
+    if (header == nullptr) throw_out_of_memory(cpu_counter(), bytes, "CPU");
+    // Counted once it is there: what the system refuses is no part of a peak.
+    if (!cpu_counter().add(counted, component)) {
+      return_block(header);
       throw_out_of_memory(cpu_counter(), bytes, "CPU");
     }
-    new (block) BlockHeader{counted, map ? total : 0, component};
-    void* data = static_cast<std::byte*>(block) + kAlignment;
+    void* data = reinterpret_cast<std::byte*>(header) + kAlignment;
     return {data, data, &free_block, c10::Device(c10::DeviceType::CPU)};
   }
 

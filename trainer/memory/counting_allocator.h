@@ -2,9 +2,11 @@
 //
 // CPU: blocks of 1 MiB and more are mapped by themselves, so that the peak of the process's
 // resident size follows that of the count; freed ones are kept for the next request of the same
-// size (a step asks for the same sizes again and again, and fresh pages have to be cleared), as far
-// as they do not raise that peak. Past the limit c10::OutOfMemoryError is thrown. Meta: no memory
-// at all, only the count. Source of the interface: c10/core/CPUAllocator.h, c10/core/Allocator.h.
+// size (a step asks for the same sizes again and again, and fresh pages have to be cleared). Kept
+// and used ones together take no more than was in use at once before, or 256 MiB more than is in
+// use: so a peak may rise by 256 MiB. Past the limit, or where the system refuses a block,
+// c10::OutOfMemoryError is thrown. Meta: no memory at all, only the count. Source of the interface:
+// c10/core/CPUAllocator.h, c10/core/Allocator.h.
 #pragma once
 
 #include "memory/counter.h"

@@ -23,11 +23,9 @@ class CpuDevice final : public Device {
   int64_t free_memory() const override { return available_memory(); }
   int64_t reserved() const override {
     const Usage usage = cpu_counter().usage();
-    return usage.live + usage.library;
+    return usage.live + usage.library + kept_block_bytes();
   }
-  int64_t other() const override {
-    return std::max<int64_t>(0, process_memory() - reserved() - kept_block_bytes());
-  }
+  int64_t other() const override { return std::max<int64_t>(0, process_memory() - reserved()); }
   int64_t neighbours() const override {
     return std::max<int64_t>(0, total_memory() - machine_available_memory() - process_memory());
   }

@@ -4,7 +4,8 @@
 // What is cached is no fault: a large step, an evaluation, or the trial of the largest batches
 // before the first step leave as much reserved as they took, and it is used again. So reserved
 // bytes are compared with the largest peak so far in the process, and those of the first step are
-// excused as far as the plan had counted with them.
+// excused as far as the plan had counted with them. Nothing on a CPU is one: what is kept there are
+// whole blocks, which go back to the system where others are needed.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -85,6 +86,7 @@ Finding finding_of(const Excess& excess) {
 std::optional<Finding> find_fragmentation(const RunHistory& history) {
   std::optional<Excess> largest;
   for (const Segment& process : processes_of(history)) {
+    if (process.start == nullptr || process.start->pci_bus_id.empty()) continue;
     const std::optional<Excess> excess = largest_excess(history, process);
     if (excess && (!largest || excess->bytes() > largest->bytes())) largest = excess;
   }

@@ -297,7 +297,7 @@ class Page {
     const auto say = [&](const char* what, Bytes bytes) {
       if (bytes > 0) print("<p class=\"quiet\">{}: at most {}.</p>\n", what, format_bytes(bytes));
     };
-    // A CPU keeps next to nothing, and between steps less than a peak: that would say nothing.
+    // Held at the end of a step; below the largest peak that would say nothing.
     if (reserved > figures_.memory_measured) {
       say("Held for tensors, cached blocks included", reserved);
     }

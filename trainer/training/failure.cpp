@@ -33,7 +33,10 @@ Failure current_failure() {
                         "sequence_len, or raise memory_limit",
                         text_of(error.what_without_backtrace()))};
   } catch (const std::bad_alloc&) {
-    return {ExitCode::kDoesNotFit, "out of memory"};
+    return {ExitCode::kDoesNotFit,
+            fmt::format("out of memory: {}; lower micro_batch_size, eval_batch_size or "
+                        "sequence_len, or free memory of this machine",
+                        kRefusedBySystem)};
   } catch (const std::filesystem::filesystem_error& error) {
     return {disk_error_code(error.code()), text_of(error.what())};
   } catch (const c10::Error& error) {

@@ -5,6 +5,8 @@
 #include <numeric>
 #include <vector>
 
+#include "data/packing.h"
+
 namespace rung::training {
 namespace {
 
@@ -49,6 +51,34 @@ data::StepBatch largest_step(const RunConfig& config, const data::ExampleSizes& 
   return {.micro_batches = {config.sample_packing
                                 ? full_rows(config, examples)
                                 : longest_examples(examples, config.micro_batch_size)}};
+}
+
+// Which lengths share a row is the same in every epoch (data/packing.h), which rows share a
+// micro-batch is not. The longest documents of any `micro_batch_size` rows are, one by one, no
+// longer than as many longest ones of all rows; and so are their second longest, and so on.
+std::vector<int64_t> longest_packed(const RunConfig& config, const data::ExampleSizes& examples) {
+  if (!config.sample_packing) return {};
+  std::vector<int64_t> lengths = examples.lengths();
+  for (int64_t& length : lengths) length = std::min(length, config.sequence_len);
+  std::vector<int64_t> order(lengths.size());
+  std::iota(order.begin(), order.end(), int64_t{0});
+  std::vector<std::vector<int64_t>> by_rank;  // of each row the longest, the second longest, ...
+  for (const data::Row& row : data::pack_rows(lengths, order, config.sequence_len)) {
+    std::vector<int64_t> in_row;
+    for (const int64_t i : row) in_row.push_back(lengths[static_cast<size_t>(i)]);
+    std::ranges::sort(in_row, std::ranges::greater{});
+    if (by_rank.size() < in_row.size()) by_rank.resize(in_row.size());
+    for (size_t rank = 0; rank < in_row.size(); ++rank) by_rank[rank].push_back(in_row[rank]);
+  }
+  std::vector<int64_t> longest;
+  for (std::vector<int64_t>& of_rank : by_rank) {
+    const size_t count = std::min(of_rank.size(), static_cast<size_t>(config.micro_batch_size));
+    const auto end = of_rank.begin() + static_cast<ptrdiff_t>(count);
+    std::ranges::partial_sort(of_rank, end, std::ranges::greater{});
+    longest.insert(longest.end(), of_rank.begin(), end);
+  }
+  std::ranges::sort(longest, std::ranges::greater{});
+  return longest;
 }
 
 data::MicroBatch largest_evaluation_batch(const data::ExampleSizes& examples, int64_t batch_size) {

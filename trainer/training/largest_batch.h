@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "base/run_config.h"
 #include "data/example_sizes.h"
@@ -13,6 +14,10 @@ namespace rung::training {
 // longest examples. Every token is learnt: a shorter batch may learn more of its tokens than the
 // longest examples do. The ids are 0: memory does not depend on them.
 data::StepBatch largest_step(const RunConfig& config, const data::ExampleSizes& examples);
+
+// With packing: of no micro-batch, in any epoch, is the i-th longest document longer than the i-th
+// of these; nor does one have more documents. Longest first; empty without packing.
+std::vector<int64_t> longest_packed(const RunConfig& config, const data::ExampleSizes& examples);
 
 // The same of the `batch_size` longest examples (all, where there are fewer): no batch of an
 // evaluation is larger.

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,6 +18,7 @@
 #include "data/loader.h"
 #include "fit/ladder.h"
 #include "memory/device.h"
+#include "training/failure.h"
 
 namespace rung::training {
 
@@ -55,9 +57,10 @@ class OomRecovery {
   OomRecovery(memory::Device& device, int64_t most_recoveries,
               std::function<void(const OutOfMemory&)> report);
 
-  // What `attempt` returns, called with `settings` and, where it throws c10::OutOfMemoryError,
-  // again as said above; `settings` is then what it succeeded with. attempt must be able to start
-  // over. Throws Error kDoesNotFit at the end of the ladder or of the allowed recoveries.
+  // What `attempt` returns, called with `settings` and, where it throws c10::OutOfMemoryError or
+  // std::bad_alloc (a kernel's own scratch memory, say), again as said above; `settings` is then
+  // what it succeeded with. attempt must be able to start over. Throws Error kDoesNotFit at the end
+  // of the ladder or of the allowed recoveries.
   template <typename Attempt>
   auto run(const Attempted& what, const fit::LadderBounds& bounds, fit::StepSettings& settings,
            Attempt&& attempt) {
@@ -69,6 +72,8 @@ class OomRecovery {
         return result;
       } catch (const c10::OutOfMemoryError& error) {
         reason = error.what_without_backtrace();
+      } catch (const std::bad_alloc&) {
+        reason = kRefusedBySystem;
       }
       // Outside the handler: the exception, and what it kept alive, are gone.
       recover(what, reason, bounds, settings);

@@ -123,8 +123,9 @@ fit::LadderBounds ladder_bounds(const PlanRequest& request, const fit::StepShape
   bounds.has_own_memory = shape.model.stands_for == c10::kCUDA;
   bounds.mlp_tile = mlp_tile(shape.config);
   bounds = over(bounds, shape.batch);
-  if (shape.longest_packed > 0) {  // rows full of documents that are no longer than this
-    bounds.num_documents = std::max(bounds.num_documents, bounds.num_tokens / shape.longest_packed);
+  if (!shape.packed_lengths.empty()) {  // rows full of documents that are no longer than the first
+    bounds.num_documents =
+        std::max(bounds.num_documents, bounds.num_tokens / shape.packed_lengths.front());
   }
   if (bounds.has_own_memory && request.host_limit > 0) {
     const fit::StepSettings top =
@@ -175,7 +176,7 @@ fit::StepShape step_shape(const PlanRequest& request) {
           .adapter = request.adapter,
           .optimizer = optimizer_options(request.config),
           .batch = largest_step(request.config, request.examples),
-          .longest_packed = request.config.sample_packing ? request.examples.longest() : 0};
+          .packed_lengths = longest_packed(request.config, request.examples)};
 }
 
 StepPlan plan_step(const PlanRequest& request) {
