@@ -8,9 +8,9 @@
 #include <memory>
 #include <vector>
 
-namespace rung::kernels::cpu {
+#include "kernels/ceil_div.h"
 
-constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+namespace rung::kernels::cpu {
 
 // Calls body(begin, end) for consecutive pieces of [0, count) of at most `grain` items each, on
 // several threads where there is more than one piece. The pieces do not depend on the number of
