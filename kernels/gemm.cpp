@@ -5,8 +5,10 @@
 
 #include <algorithm>
 
+#include "kernels/aligned_floats.h"
 #include "kernels/gemm_few_rows.h"
 #include "kernels/parallel.h"
+#include "kernels/prefetch.h"
 #include "kernels/simd.h"
 #include "kernels/tile_ops.h"
 #include "kernels/tile_pack.h"
