@@ -46,4 +46,24 @@ class TileBuffer {
   float* next_;
 };
 
+// Room that is kept from one use to the next, and grows where it must.
+class ReusedFloats {
+ public:
+  // At least `count` floats, not filled, in the place of those returned before. Throws
+  // std::bad_alloc.
+  float* at_least(int64_t count) {
+    if (count > size_) {
+      data_.reset();  // the old ones go before the new ones come
+      size_ = 0;
+      data_ = make_floats(count);
+      size_ = count;
+    }
+    return data_.get();
+  }
+
+ private:
+  Floats data_;
+  int64_t size_ = 0;
+};
+
 }  // namespace rung::kernels::cpu

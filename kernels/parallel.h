@@ -54,6 +54,13 @@ void parallel_tasks(int64_t count, const ThreadScratch<Scratch>& scratch, const 
   for (int64_t task = 0; task < count; ++task) body(task, scratch.mine());
 }
 
+// The same for tasks that need no scratch of their own.
+template <typename Body>
+void parallel_tasks(int64_t count, const Body& body) {
+#pragma omp parallel for schedule(dynamic, 1) if (count > 1)
+  for (int64_t task = 0; task < count; ++task) body(task);
+}
+
 // Rows that make a piece worth a thread's while: about 32 Ki elements.
 inline int64_t rows_per_piece(int64_t elements_per_row) {
   return std::max<int64_t>(1, 32768 / std::max<int64_t>(1, elements_per_row));
