@@ -11,6 +11,8 @@
 #include <limits>
 #include <vector>
 
+#include "kernels/aligned_floats.h"
+#include "kernels/attention_rows.h"
 #include "kernels/parallel.h"
 #include "kernels/tile_ops.h"
 #include "kernels/tile_pack.h"
@@ -82,7 +84,7 @@ std::vector<Task> make_tasks(const AttentionShape& shape,
 struct Tiles {
   Tiles(const Blocking& b, int64_t max_rows)
       : buffer(2 * max_rows * b.stride + 2 * b.keys * b.stride + b.columns * b.key_stride +
-               kStripRows * b.key_stride + 3 * TileBuffer::padded(max_rows)),
+               kStripRows * b.key_stride + 3 * padded_to_line(max_rows)),
         q(buffer.take(max_rows * b.stride)),
         out(buffer.take(max_rows * b.stride)),
         k(buffer.take(b.keys * b.stride)),

@@ -11,7 +11,9 @@
 #include <type_traits>
 #include <vector>
 
+#include "kernels/aligned_floats.h"
 #include "kernels/attention.h"
+#include "kernels/attention_rows.h"
 #include "kernels/parallel.h"
 #include "kernels/tile_ops.h"
 #include "kernels/tile_pack.h"
@@ -50,7 +52,7 @@ Sizes sizes_of(const AttentionShape& shape) {
 struct Tiles {
   explicit Tiles(const Sizes& s)
       : buffer(3 * s.keys * s.stride + 2 * s.columns * s.key_stride +
-               kStripRows * (3 * s.stride + 2 * s.key_stride) + 2 * TileBuffer::padded(kStripRows)),
+               kStripRows * (3 * s.stride + 2 * s.key_stride) + 2 * padded_to_line(kStripRows)),
         k(buffer.take(s.keys * s.stride)),
         dk(buffer.take(s.keys * s.stride)),
         dv(buffer.take(s.keys * s.stride)),

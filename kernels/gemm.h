@@ -1,4 +1,5 @@
-// Matrix products of 16-bit operands on a CPU that has no instructions for them.
+// Matrix products of 16-bit operands on a CPU that has no instructions for them, or whose libraries
+// are slow at them.
 //
 // Operands are widened to float, which is exact, tile by tile on their way into the caches;
 // products are summed in float, and a result is rounded once. That is what a 16-bit GEMM with fp32
@@ -12,7 +13,7 @@
 
 namespace rung::kernels::cpu {
 
-// c [m, n] from a [m, k] and b [k, n]; k is at least 1.
+// c [m, n] from a [m, k] and b [k, n]. Sums of no products (k = 0) are 0.
 struct GemmShape {
   int64_t m = 0;
   int64_t n = 0;
@@ -38,12 +39,16 @@ struct GemmResult {
   GemmStore store = GemmStore::kSet;
 };
 
-// c = alpha a b, or c += alpha a b. The order of an element's sum follows from k and from whether
-// there are more than kGemmFewRows rows: neither threads nor the other rows change its bits.
-// T: bf16, fp16; Out: T or float. c overlaps neither operand.
+// c = alpha a b, or c += alpha a b. T: bf16, fp16; Out: T or float. c overlaps neither operand.
 //
-// Works in at most 24 MiB and 170 KiB a thread, which are kept for the calling thread's next
-// product. Throws std::bad_alloc where they cannot be had.
+// The order of an element's sum follows from k alone, but for up to kGemmFewRows rows of operands
+// that both lie along the sum (a.column_stride and b.row_stride are 1): those are dot products, in
+// another order that follows from k alone. So the number of threads changes no bit, and the other
+// rows none as long as there are, with them or without, more than kGemmFewRows or not more.
+//
+// Works in at most 24 MiB and half a MiB a thread, dot products in 64 k bytes. Products of all
+// types share that memory, which is kept for the calling thread's next one. Throws std::bad_alloc
+// where it cannot be had.
 template <typename T, typename Out>
 void gemm(const GemmShape& shape, float alpha, const GemmOperand<T>& a, const GemmOperand<T>& b,
           const GemmResult<Out>& c);

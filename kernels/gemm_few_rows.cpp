@@ -2,7 +2,6 @@
 #include "kernels/gemm_few_rows.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "kernels/parallel.h"
 #include "kernels/simd.h"
@@ -50,18 +49,19 @@ void store(float sum, GemmStore store, Out& to) {
 
 template <typename T, typename Out>
 void gemm_few_rows(const GemmShape& shape, float alpha, const GemmOperand<T>& a,
-                   const GemmOperand<T>& b, const GemmResult<Out>& c) {
+                   const GemmOperand<T>& b, const GemmResult<Out>& c, ReusedFloats& workspace) {
   const int64_t k = shape.k;
   const int64_t rows = ceil_div(shape.m, kRows) * kRows;
-  std::vector<float> wide(static_cast<size_t>(rows * k));  // zeros after the last row
-  widen_rows(a.data, a.row_stride, shape.m, k, wide.data(), k);
+  float* wide = workspace.at_least(rows * k);
+  widen_rows(a.data, a.row_stride, shape.m, k, wide, k);
+  std::fill_n(wide + shape.m * k, (rows - shape.m) * k, 0.0f);
   parallel_for(shape.n, rows_per_piece(k), [&](int64_t begin, int64_t end) {
     for (int64_t j = begin; j < end; j += 2) {
       const T* b0 = b.data + j * b.column_stride;
       const T* b1 = j + 1 < end ? b0 + b.column_stride : b0;
       for (int64_t i = 0; i < shape.m; i += kRows) {
         float dots[2][kRows];
-        dots_of(wide.data() + i * k, k, b0, b1, k, dots);
+        dots_of(wide + i * k, k, b0, b1, k, dots);
         const int64_t count = std::min(kRows, shape.m - i);
         for (int64_t r = 0; r < count; ++r) {
           Out* to = c.data + (i + r) * c.row_stride + j;
@@ -74,12 +74,12 @@ void gemm_few_rows(const GemmShape& shape, float alpha, const GemmOperand<T>& a,
 }
 
 template void gemm_few_rows(const GemmShape&, float, const GemmOperand<bf16>&,
-                            const GemmOperand<bf16>&, const GemmResult<bf16>&);
+                            const GemmOperand<bf16>&, const GemmResult<bf16>&, ReusedFloats&);
 template void gemm_few_rows(const GemmShape&, float, const GemmOperand<bf16>&,
-                            const GemmOperand<bf16>&, const GemmResult<float>&);
+                            const GemmOperand<bf16>&, const GemmResult<float>&, ReusedFloats&);
 template void gemm_few_rows(const GemmShape&, float, const GemmOperand<fp16>&,
-                            const GemmOperand<fp16>&, const GemmResult<fp16>&);
+                            const GemmOperand<fp16>&, const GemmResult<fp16>&, ReusedFloats&);
 template void gemm_few_rows(const GemmShape&, float, const GemmOperand<fp16>&,
-                            const GemmOperand<fp16>&, const GemmResult<float>&);
+                            const GemmOperand<fp16>&, const GemmResult<float>&, ReusedFloats&);
 
 }  // namespace rung::kernels::cpu

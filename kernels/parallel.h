@@ -8,9 +8,9 @@
 #include <memory>
 #include <vector>
 
-namespace rung::kernels::cpu {
+#include "kernels/ceil_div.h"
 
-constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+namespace rung::kernels::cpu {
 
 // Calls body(begin, end) for consecutive pieces of [0, count) of at most `grain` items each, on
 // several threads where there is more than one piece. The pieces do not depend on the number of
@@ -52,6 +52,13 @@ template <typename Scratch, typename Body>
 void parallel_tasks(int64_t count, const ThreadScratch<Scratch>& scratch, const Body& body) {
 #pragma omp parallel for schedule(dynamic, 1) num_threads(scratch.num_threads())
   for (int64_t task = 0; task < count; ++task) body(task, scratch.mine());
+}
+
+// The same for tasks that need no scratch of their own.
+template <typename Body>
+void parallel_tasks(int64_t count, const Body& body) {
+#pragma omp parallel for schedule(dynamic, 1) if (count > 1)
+  for (int64_t task = 0; task < count; ++task) body(task);
 }
 
 // Rows that make a piece worth a thread's while: about 32 Ki elements.

@@ -4,6 +4,7 @@
 // the angles, and issues all its loads before the first store.
 //
 // Products and sums use the _rn intrinsics, which are never fused, as transformers rounds them.
+#include "kernels/ceil_div.h"
 #include "kernels/device_vector.h"
 #include "kernels/launch.h"
 #include "kernels/rope.h"
@@ -66,8 +67,6 @@ __global__ void __launch_bounds__(kThreads, kBlocksAtOnce)
     store_packet(first + head * head_dim + half, b[head]);
   }
 }
-
-int64_t ceil_div(int64_t count, int64_t divisor) { return (count + divisor - 1) / divisor; }
 
 }  // namespace
 

@@ -9,13 +9,12 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/ceil_div.h"
 #include "kernels/launch.h"
 
 namespace rung::kernels::cuda {
 
 inline constexpr int kTileThreads = 256;
-
-constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 struct RowTiles {
   int64_t rows = 0;

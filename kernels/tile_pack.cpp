@@ -1,39 +1,13 @@
-// Row loops of tile_pack.h, vectorised per instruction set.
+// Loops of tile_pack.h, vectorised per instruction set.
 #include "kernels/tile_pack.h"
 
-#include <cstdlib>
-#include <new>
-
+#include "kernels/prefetch.h"
 #include "kernels/simd.h"
 #include "kernels/tile_ops.h"
 
 namespace rung::kernels::cpu {
 
 namespace {
-
-template <typename T>
-RUNG_SIMD_CLONES void load_row(const T* x, int64_t n, float factor, float* out, int64_t padded) {
-#pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) out[i] = to_float(x[i]) * factor;
-  for (int64_t i = n; i < padded; ++i) out[i] = 0.0f;
-}
-
-template <typename T>
-RUNG_INLINE void prefetch_row(const T* x, int64_t n) {
-  constexpr int64_t kLine = 64 / sizeof(T);
-  for (int64_t i = 0; i < n; i += kLine) __builtin_prefetch(x + i);
-}
-
-template <typename T>
-RUNG_SIMD_CLONES void store_row(const float* x, int64_t n, float factor, T* out) {
-#pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) out[i] = from_float<T>(x[i] * factor);
-}
-
-RUNG_SIMD_CLONES void add_row(const float* x, int64_t n, float factor, float* out) {
-#pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) out[i] += x[i] * factor;
-}
 
 constexpr int64_t kSquare = 8;
 
@@ -66,14 +40,6 @@ RUNG_INLINE void transpose_square(const float* from, int64_t from_stride, float*
   for (int i = 0; i < kSquare; ++i) __builtin_memcpy(to + i * to_stride, &s[i], sizeof(Row));
 }
 
-template <typename T>
-RUNG_SIMD_CLONES float dot(const T* a, const T* b, int64_t n) {
-  float sum = 0.0f;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; ++i) sum += to_float(a[i]) * to_float(b[i]);
-  return sum;
-}
-
 }  // namespace
 
 template <typename T>
@@ -85,30 +51,6 @@ RUNG_SIMD_CLONES void widen_rows(const T* x, int64_t x_stride, int64_t rows, int
     prefetch_row(from + kPrefetchRows * x_stride, columns);
 #pragma GCC ivdep
     for (int64_t j = 0; j < columns; ++j) to[j] = to_float(from[j]);
-  }
-}
-
-template <typename T>
-void load_tile(const HeadRows<const T>& x, int64_t first, int64_t rows, float factor, float* tile,
-               int64_t tile_stride) {
-  for (int64_t row = 0; row < rows; ++row) {
-    prefetch_row(x.row(first + row + kPrefetchRows), x.head_dim);
-    load_row(x.row(first + row), x.head_dim, factor, tile + row * tile_stride, tile_stride);
-  }
-}
-
-template <typename T>
-void store_tile(const float* tile, int64_t tile_stride, const float* factors, int64_t first,
-                int64_t rows, const HeadRows<T>& x) {
-  for (int64_t row = 0; row < rows; ++row) {
-    store_row(tile + row * tile_stride, x.head_dim, factors[row], x.row(first + row));
-  }
-}
-
-void add_tile(const float* tile, int64_t tile_stride, float factor, int64_t first, int64_t rows,
-              const HeadRows<float>& x) {
-  for (int64_t row = 0; row < rows; ++row) {
-    add_row(tile + row * tile_stride, x.head_dim, factor, x.row(first + row));
   }
 }
 
@@ -137,40 +79,7 @@ RUNG_SIMD_CLONES void transpose_tile(const float* tile, int64_t tile_stride, int
   }
 }
 
-template <typename T>
-void dot_rows(const HeadRows<const T>& a, const HeadRows<const T>& b, int64_t rows, float* dots) {
-  for (int64_t row = 0; row < rows; ++row) dots[row] = dot(a.row(row), b.row(row), a.head_dim);
-}
-
-void FreeFloats::operator()(float* data) const { std::free(data); }
-
-Floats make_floats(int64_t count) {
-  Floats floats(static_cast<float*>(
-      std::aligned_alloc(kFloatAlignment * sizeof(float),
-                         static_cast<size_t>(TileBuffer::padded(count)) * sizeof(float))));
-  if (floats == nullptr) throw std::bad_alloc();
-  return floats;
-}
-
-float* TileBuffer::take(int64_t num_floats) {
-  float* taken = next_;
-  next_ += padded(num_floats);
-  return taken;
-}
-
 template void widen_rows(const bf16*, int64_t, int64_t, int64_t, float*, int64_t);
 template void widen_rows(const fp16*, int64_t, int64_t, int64_t, float*, int64_t);
-template void load_tile(const HeadRows<const float>&, int64_t, int64_t, float, float*, int64_t);
-template void load_tile(const HeadRows<const bf16>&, int64_t, int64_t, float, float*, int64_t);
-template void load_tile(const HeadRows<const fp16>&, int64_t, int64_t, float, float*, int64_t);
-template void store_tile(const float*, int64_t, const float*, int64_t, int64_t,
-                         const HeadRows<float>&);
-template void store_tile(const float*, int64_t, const float*, int64_t, int64_t,
-                         const HeadRows<bf16>&);
-template void store_tile(const float*, int64_t, const float*, int64_t, int64_t,
-                         const HeadRows<fp16>&);
-template void dot_rows(const HeadRows<const float>&, const HeadRows<const float>&, int64_t, float*);
-template void dot_rows(const HeadRows<const bf16>&, const HeadRows<const bf16>&, int64_t, float*);
-template void dot_rows(const HeadRows<const fp16>&, const HeadRows<const fp16>&, int64_t, float*);
 
 }  // namespace rung::kernels::cpu

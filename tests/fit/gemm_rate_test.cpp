@@ -14,6 +14,14 @@ TEST(GemmRate, TakesSmallerMatricesWhereMemoryIsShort) {
   EXPECT_GT(rate.flops_per_second, 0.0);
 }
 
+TEST(GemmRate, MeasuresOurOwnGemmWhereItMultiplies) {
+  const ops::Precision precision{.compute = c10::kBFloat16, .gemm = ops::GemmKernel::kWidening};
+  const GemmRate rate =
+      measure_gemm_rate(memory::cpu_device(), precision, 3 * 200 * 200 * int64_t{2});
+  EXPECT_EQ(rate.size, 192);
+  EXPECT_GT(rate.flops_per_second, 0.0);
+}
+
 TEST(GemmRate, MeasuresWithTheSmallestWhereThereIsNone) {
   EXPECT_EQ(measure_gemm_rate(memory::cpu_device(), ops::Precision{}, -1).size, 64);
 }

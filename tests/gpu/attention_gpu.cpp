@@ -19,12 +19,14 @@
 #include <c10/core/Event.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <c10/util/Exception.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -209,24 +211,39 @@ void record_times(const Kernel& kernel, const Rows& rows) {
   record(kernel.name + "_tflops", rows.flops() / (forward + backward) * 1e-9);
 }
 
-// Records what `kernel` takes and how far it is from `expected`, or why it refuses.
-void compare(const Kernel& kernel, const Rows& rows, const Results& expected) {
+// What `kernel` gives; nothing, and a record of why, where ATen refuses it. Faults of the GPU and a
+// lack of memory are no refusals: they are thrown.
+std::optional<Results> results_unless_refused(const Kernel& kernel) {
   try {
-    const Results got = results_of(kernel);
-    const double out = difference(got.out, expected.out);
-    const double gradients =
-        std::max({difference(std::get<0>(got.gradients), std::get<0>(expected.gradients)),
-                  difference(std::get<1>(got.gradients), std::get<1>(expected.gradients)),
-                  difference(std::get<2>(got.gradients), std::get<2>(expected.gradients))});
-    record(kernel.name + "_out_difference", out);
-    record(kernel.name + "_gradient_difference", gradients);
-    record_times(kernel, rows);
-    // Both round to bf16, 2^-9, a few times on the way.
-    EXPECT_LT(std::max(out, gradients), 2e-2) << kernel.name;
-  } catch (const std::exception& error) {
-    const std::string text = error.what();
+    Results results = results_of(kernel);
+    gpu().synchronize();  // faults of its kernels come to light
+    return results;
+  } catch (const c10::AcceleratorError&) {
+    throw;
+  } catch (const c10::OutOfMemoryError&) {
+    throw;
+  } catch (const c10::Error& error) {
+    const std::string text = error.what_without_backtrace();
     ::testing::Test::RecordProperty(kernel.name, "refused: " + text.substr(0, text.find('\n')));
   }
+  gpu().synchronize();  // cuDNN's message for a fault is a c10::Error too; the fault stays
+  return std::nullopt;
+}
+
+// Records what `kernel` takes and how far it is from `expected`, or why it is refused.
+void compare(const Kernel& kernel, const Rows& rows, const Results& expected) {
+  const std::optional<Results> got = results_unless_refused(kernel);
+  if (!got) return;
+  const double out = difference(got->out, expected.out);
+  const double gradients =
+      std::max({difference(std::get<0>(got->gradients), std::get<0>(expected.gradients)),
+                difference(std::get<1>(got->gradients), std::get<1>(expected.gradients)),
+                difference(std::get<2>(got->gradients), std::get<2>(expected.gradients))});
+  record(kernel.name + "_out_difference", out);
+  record(kernel.name + "_gradient_difference", gradients);
+  record_times(kernel, rows);
+  // Both round to bf16, 2^-9, a few times on the way.
+  EXPECT_LT(std::max(out, gradients), 2e-2) << kernel.name;
 }
 
 class Attention : public ::testing::TestWithParam<Rows> {};

@@ -21,6 +21,12 @@ TEST(Parallel, RunsEveryTaskOnce) {
   EXPECT_EQ(runs, std::vector<int>(37, 1));
 }
 
+TEST(Parallel, RunsEveryTaskOnceWithoutScratch) {
+  std::vector<int> runs(37);
+  parallel_tasks(37, [&](int64_t task) { ++runs[static_cast<size_t>(task)]; });
+  EXPECT_EQ(runs, std::vector<int>(37, 1));
+}
+
 TEST(Parallel, ThrowsWhenScratchCannotBeAllocated) {
   const auto fail = []() -> int { throw std::bad_alloc(); };
   EXPECT_THROW(ThreadScratch<int>(8, fail), std::bad_alloc);
@@ -39,6 +45,7 @@ TEST(Parallel, DoesNothingForAnEmptyRange) {
   parallel_for(0, 3, [](int64_t, int64_t) { ADD_FAILURE(); });
   const ThreadScratch<int> scratch(0, [] { return 0; });
   parallel_tasks(0, scratch, [](int64_t, int) { ADD_FAILURE(); });
+  parallel_tasks(0, [](int64_t) { ADD_FAILURE(); });
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
-// Every instruction set that this processor has is tested; attention itself uses the best one only.
+// Every instruction set that this processor has is tested.
 #include "kernels/tile_ops.h"
 
 #include <cmath>
-#include <string>
 
+#include "tests/kernels/available_tile_ops.h"
 #include "tests/support/kernel_inputs.h"
 
 namespace rung {
@@ -15,24 +15,9 @@ using kernels::cpu::TileLayout;
 using kernels::cpu::TileMask;
 using kernels::cpu::TileOps;
 using kernels::cpu::TileStore;
+using testing::available_tile_ops;
 using testing::random_values;
 using testing::Tolerances;
-
-struct NamedOps {
-  std::string name;
-  TileOps ops;
-};
-
-std::vector<NamedOps> available_ops() {
-  std::vector<NamedOps> all = {{"portable", kernels::cpu::portable_tile_ops()}};
-  if (__builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0) {
-    all.push_back({"avx2", kernels::cpu::avx2_tile_ops()});
-  }
-  if (__builtin_cpu_supports("avx512f") != 0) {
-    all.push_back({"avx512", kernels::cpu::avx512_tile_ops()});
-  }
-  return all;
-}
 
 void check_product(const TileOps& ops, TileLayout layout, TileStore store, int64_t m, int64_t n,
                    int64_t k) {
@@ -70,8 +55,8 @@ void check_product(const TileOps& ops, TileLayout layout, TileStore store, int64
   EXPECT_TRUE(testing::close(c, expected, Tolerances<float>::kSum));
 }
 
-TEST(TileOpsTest, ProductsMatchReference) {
-  for (const auto& [name, ops] : available_ops()) {
+TEST(TileOps, ProductsMatchReference) {
+  for (const auto& [name, ops] : available_tile_ops()) {
     SCOPED_TRACE(name);
     for (const auto layout : {TileLayout::kRows, TileLayout::kColumns}) {
       for (const auto store : {TileStore::kSet, TileStore::kAdd}) {
@@ -88,8 +73,8 @@ TEST(TileOpsTest, ProductsMatchReference) {
 // Rows 0 .. 4 of 16 columns see 0, 0, 1, 1, 2 of them: two heads a query.
 constexpr TileMask kMask = {.first_visible = 0, .first_row = 2, .rows_per_query = 2};
 
-TEST(TileOpsTest, SoftmaxContinuesAnEarlierBlock) {
-  for (const auto& [name, ops] : available_ops()) {
+TEST(TileOps, SoftmaxContinuesAnEarlierBlock) {
+  for (const auto& [name, ops] : available_tile_ops()) {
     SCOPED_TRACE(name);
     auto scores = random_values<float>(5 * 16, 1);
     const auto original = scores;
@@ -127,8 +112,8 @@ TEST(TileOpsTest, SoftmaxContinuesAnEarlierBlock) {
   }
 }
 
-TEST(TileOpsTest, SoftmaxGradientIsZeroWhereMasked) {
-  for (const auto& [name, ops] : available_ops()) {
+TEST(TileOps, SoftmaxGradientIsZeroWhereMasked) {
+  for (const auto& [name, ops] : available_tile_ops()) {
     SCOPED_TRACE(name);
     auto scores = random_values<float>(5 * 16, 1);
     auto dp = random_values<float>(5 * 16, 2);
@@ -153,7 +138,7 @@ TEST(TileOpsTest, SoftmaxGradientIsZeroWhereMasked) {
   }
 }
 
-TEST(TileOpsTest, StridesSpreadOverTheCache) {
+TEST(TileOps, StridesSpreadOverTheCache) {
   for (int64_t columns = 1; columns <= 256; ++columns) {
     EXPECT_GE(tile_stride(columns), padded_columns(columns));
     EXPECT_EQ(tile_stride(columns) / 16 % 2, 1);

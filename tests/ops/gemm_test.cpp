@@ -58,6 +58,16 @@ TEST_P(GemmOf, AddAddsTheScaledProduct) {
   EXPECT_LE(relative_error(c, expected), GetParam().tolerance);
 }
 
+TEST_P(GemmOf, AnEmptySumIsZero) {
+  const at::Tensor a = random({5, 0}, 1);
+  const at::Tensor b = random({0, 4}, 2);
+  at::Tensor c = at::full({5, 4}, 9.0, precision().compute);
+  gemm_add(c, a, b, precision());
+  EXPECT_TRUE((c == 9.0).all().item<bool>());
+  gemm_set(c, a, b, precision());
+  EXPECT_TRUE((c == 0.0).all().item<bool>());
+}
+
 TEST_P(GemmOf, AccumulatesInFp32) {
   const at::Tensor a = random({6, 5}, 1);
   const at::Tensor b = random({6, 4}, 2);
@@ -82,6 +92,16 @@ TEST(Gemm, WideningAccumulatesWithoutRounding) {
   at::Tensor c = at::zeros({5, 4});
   gemm_accumulate(c, a.t(), b, {at::kBFloat16, GemmKernel::kWidening});
   EXPECT_LE(relative_error(c, a.to(at::kDouble).t().matmul(b.to(at::kDouble))), 1e-6);
+}
+
+TEST(Gemm, WideningRefusesOperandsThatAreDenseInNeitherDimension) {
+  const Precision precision{at::kBFloat16, GemmKernel::kWidening};
+  const at::Tensor dense = random_tensor({6, 6}, 1, at::kBFloat16);
+  const at::Tensor sparse =
+      random_tensor({12, 12}, 2, at::kBFloat16).slice(0, 0, 12, 2).slice(1, 0, 12, 2);
+  at::Tensor c = at::empty({6, 6}, dense.options());
+  EXPECT_THROW(gemm_set(c, sparse, dense, precision), c10::Error);
+  EXPECT_THROW(gemm_set(c, dense, sparse.t(), precision), c10::Error);
 }
 
 TEST(Gemm, AsDtypeCopiesOnlyWhereItMust) {

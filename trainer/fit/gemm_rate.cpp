@@ -22,7 +22,7 @@ using Clock = std::chrono::steady_clock;
 constexpr double kSeconds = 1.0;
 constexpr int64_t kMinProducts = 5;
 
-// A multiple of 64, so that every library takes its fast path.
+// A multiple of 64, so that no kernel has edges to see to.
 int64_t matrix_size(c10::Device device, c10::ScalarType dtype, int64_t memory) {
   const double element = static_cast<double>(c10::elementSize(dtype));
   const double affordable = std::sqrt(std::max(0.0, static_cast<double>(memory)) / (3.0 * element));
@@ -53,7 +53,7 @@ GemmRate measure_gemm_rate(memory::Device& device, const ops::Precision& precisi
   const at::Tensor a = random_matrix("gemm.a", size, where, precision.compute);
   const at::Tensor b = random_matrix("gemm.b", size, where, precision.compute);
   at::Tensor c = at::empty_like(a);
-  ops::gemm_set(c, a, b.t(), precision);  // the library chooses its kernel
+  ops::gemm_set(c, a, b.t(), precision);  // kernels are chosen, memory is taken
   std::vector<double> seconds;
   const auto start = Clock::now();
   const auto since = [](Clock::time_point from) {

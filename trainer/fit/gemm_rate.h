@@ -15,8 +15,8 @@ struct GemmRate {
 };
 
 // Times products C = A B' of square matrices of random values (zeros take less power, and so a
-// higher clock) in the given precision. The size is one at which the library has reached its rate,
-// or less where the three matrices would take more than `memory` bytes. Runs for about a second.
+// higher clock) in the given precision. The size is one beyond which the rate grows no more, or
+// less where the three matrices would take more than `memory` bytes. Runs for about a second.
 GemmRate measure_gemm_rate(memory::Device& device, const ops::Precision& precision, int64_t memory);
 
 }  // namespace rung::fit

@@ -36,20 +36,7 @@ T* data_of(const at::Tensor& tensor) {
   }
 }
 
-// Calls f.template operator()<T>() with the element type of `dtype`.
-template <typename F>
-void with_type(c10::ScalarType dtype, F&& f) {
-  if (dtype == c10::kFloat) {
-    f.template operator()<float>();
-  } else if (dtype == c10::kHalf) {
-    f.template operator()<kernels::fp16>();
-  } else {
-    TORCH_INTERNAL_ASSERT(dtype == c10::kBFloat16);
-    f.template operator()<kernels::bf16>();
-  }
-}
-
-// The same for the 16-bit dtypes alone.
+// Calls f.template operator()<T>() with the element type of `dtype`, bf16 or fp16.
 template <typename F>
 void with_16_bit_type(c10::ScalarType dtype, F&& f) {
   if (dtype == c10::kHalf) {
@@ -57,6 +44,16 @@ void with_16_bit_type(c10::ScalarType dtype, F&& f) {
   } else {
     TORCH_INTERNAL_ASSERT(dtype == c10::kBFloat16);
     f.template operator()<kernels::bf16>();
+  }
+}
+
+// The same for fp32 as well.
+template <typename F>
+void with_type(c10::ScalarType dtype, F&& f) {
+  if (dtype == c10::kFloat) {
+    f.template operator()<float>();
+  } else {
+    with_16_bit_type(dtype, f);
   }
 }
 

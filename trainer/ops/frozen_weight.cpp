@@ -4,15 +4,13 @@
 
 #include <utility>
 
+#include "kernels/ceil_div.h"
 #include "memory/counter.h"
 #include "ops/kernel_set.h"
 
 namespace rung::ops {
-namespace {
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-}  // namespace
+using kernels::ceil_div;
 
 kernels::Nf4View view_of(const Nf4Tensors& tensors, int64_t num_elements) {
   kernels::Nf4View view;

@@ -24,6 +24,7 @@ template <typename T, typename Out>
 void widening_gemm(const at::Tensor& c, const at::Tensor& a, const at::Tensor& b, double alpha,
                    GemmStore store) {
   const auto operand = [](const at::Tensor& x) {
+    TORCH_INTERNAL_ASSERT(x.stride(0) == 1 || x.stride(1) == 1);
     return kernels::cpu::GemmOperand<T>{data_of<const T>(x), x.stride(0), x.stride(1)};
   };
   kernels::cpu::gemm<T, Out>({.m = c.size(0), .n = c.size(1), .k = a.size(1)},

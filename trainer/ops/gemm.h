@@ -7,8 +7,8 @@
 
 namespace rung::ops {
 
-// Given a [m, k] and b [k, n] of one dtype (any strides BLAS takes), sets c [m, n] of the same
-// dtype (dense rows) to alpha * a b. Sums are in fp32 and rounded once.
+// Given a [m, k] and b [k, n] of one dtype (of each, the rows or the columns are dense), sets
+// c [m, n] of the same dtype (dense rows) to alpha * a b. Sums are in fp32 and rounded once.
 void gemm_set(at::Tensor& c, const at::Tensor& a, const at::Tensor& b, const Precision& precision,
               double alpha = 1.0);
 

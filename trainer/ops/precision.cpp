@@ -12,7 +12,7 @@ int64_t padded_rows(int64_t rows, const Precision& precision) {
   return (rows + kMultiple - 1) / kMultiple * kMultiple;
 }
 
-c10::ScalarType dtype_multiplied_in(const Precision& precision) {
+c10::ScalarType gemm_dtype(const Precision& precision) {
   return precision.gemm == GemmKernel::kWidening ? c10::kFloat : precision.compute;
 }
 

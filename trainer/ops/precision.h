@@ -8,8 +8,9 @@
 
 namespace rung::ops {
 
-// kLibrary: ATen's, that is cuBLAS, oneDNN or MKL. kWidening: kernels/gemm.h, for 16-bit values on
-// a CPU without instructions for them, where the libraries are 10 to 80 times slower.
+// kLibrary: ATen's, that is cuBLAS, oneDNN or MKL. kWidening: kernels/gemm.h, on a CPU: for bf16
+// where it has no instructions to multiply bf16, and for fp16 always
+// (docs/decisions/widened-gemms.md).
 enum class GemmKernel { kLibrary, kWidening };
 
 // compute: dtype of activations, of gradients between operators, and of GEMM operands (bf16, fp16
@@ -27,8 +28,8 @@ struct Precision {
 // their work. Elsewhere `rows` itself.
 int64_t padded_rows(int64_t rows, const Precision& precision);
 
-// fp32 where a GEMM widens its operands, else the compute dtype.
-c10::ScalarType dtype_multiplied_in(const Precision& precision);
+// What matrices are multiplied in: fp32 where a GEMM widens its operands, else the compute dtype.
+c10::ScalarType gemm_dtype(const Precision& precision);
 
 // Whether the CPU multiplies bf16 matrices natively (AVX512-bf16 or AMX).
 bool cpu_has_bf16_gemm();

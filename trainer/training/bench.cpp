@@ -122,7 +122,7 @@ void run_steps(const BenchSetup& setup, int64_t num_steps, BenchResult& result, 
   result.load_seconds = stopwatch.seconds();
   result.base = model.options().base;
   result.compute = model.precision().compute;
-  result.gemm = ops::dtype_multiplied_in(model.precision());
+  result.gemm = ops::gemm_dtype(model.precision());
   result.num_parameters = model.adapter().parameters().numel();
   result.memory.load_peak = counter.usage().peak;
   fmt::print(log, "load      {} weights in {}\n", format_count(result.num_weights),
