@@ -169,6 +169,15 @@ TEST(PlanProgram, SaysHowToPlanForAGpuThatIsNotThere) {
                  "device: auto; --gpu NAME or --all-gpus plans for a GPU that is not here");
 }
 
+TEST(PlanProgram, SpeaksOfNoOtherGpuWhereTheDeviceIsMisspelt) {
+  const ProgramFolder dir;
+  for (const char* device : {"cuda:x", "cuda:", "cuda0", "cpu:1"}) {
+    const ProgramResult result = plan(dir, {"--set", std::string("device=") + device});
+    EXPECT_EQ(result.code, 3) << device;
+    EXPECT_EQ(result.err.find("--gpu"), std::string::npos) << result.err;
+  }
+}
+
 // Attention of products in place of FlashAttention: fp32 has a plan on a GPU as well.
 TEST(PlanProgram, PlansFp32ForAGpu) {
   const ProgramFolder dir;

@@ -2,9 +2,11 @@
 //
 // What LibTorch's CUDA part and the plugin do on the host runs on it as it is: checks of arguments,
 // the choice of kernels, the caching allocator, streams and events, pinned memory, autograd's
-// threads. A launch or a product that a GPU would refuse ends the process. Results mean nothing:
-// memory starts at 0, and its pages exist only where they are written, so that models of any size
-// run. Compute capability 9.0, 80 GiB.
+// threads. A launch whose grid, threads of a block or dynamic shared memory a GPU would refuse ends
+// the process, as does a product whose leading dimensions cuBLAS would. Not looked at: a kernel's
+// own bound of threads (nvcc does not pass __launch_bounds__ on to the runtime) and its static
+// shared memory. Results mean nothing: memory starts at 0, and its pages exist only where they are
+// written, so that models of any size run. Compute capability 9.0, 80 GiB.
 #include <cuda.h>
 #include <cuda_runtime_api.h>
 #include <sys/mman.h>

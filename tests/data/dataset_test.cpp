@@ -108,26 +108,69 @@ TEST(LoadDataset, ReportsASingleFaultInOneLine) {
   expect_error(ExitCode::kConfig, "a.jsonl:4)", [&] { fixture.load(); });
 }
 
-TEST(LoadDataset, CountsTheFaultsBehindTheFirstTen) {
+// Records are encoded 1,024 at a time.
+TEST(LoadDataset, EndsReadingWhereThereAreFaultsEnough) {
   Fixture fixture;
   std::string bad;
   for (int i = 0; i < 1500; ++i) bad += "{}\n";
   fixture.add("a.jsonl", bad + numbered(2));
   const std::vector<std::string> lines = faults_of(fixture);
   ASSERT_EQ(lines.size(), 12u);
-  EXPECT_EQ(lines[0], "1,500 records of the data cannot be used");
+  EXPECT_EQ(lines[0], "at least 1,024 records of the data cannot be used");
   EXPECT_TRUE(lines[10].ends_with("a.jsonl:10)")) << lines[10];
-  EXPECT_EQ(lines[11], "  and 1,490 more");
+  EXPECT_TRUE(lines[11].starts_with("  and 1,014 more; reading ended at ")) << lines[11];
+  EXPECT_TRUE(lines[11].ends_with("a.jsonl:1024, and more may follow")) << lines[11];
 }
 
-// What stands behind it is not read.
-TEST(LoadDataset, ReportsTheFaultsBeforeABrokenArray) {
+TEST(LoadDataset, ReadsNoFurtherFileWhereThereAreFaultsEnough) {
+  Fixture fixture;
+  std::string bad;
+  for (int i = 0; i < 12; ++i) bad += "{}\n";
+  fixture.add("a.jsonl", bad);
+  fixture.add("b.jsonl", "never read");
+  const std::vector<std::string> lines = faults_of(fixture);
+  ASSERT_EQ(lines.size(), 12u);
+  EXPECT_EQ(lines[0], "at least 12 records of the data cannot be used");
+  EXPECT_TRUE(lines[11].starts_with("  and 2 more; reading ended before ")) << lines[11];
+}
+
+TEST(LoadDataset, CountsTheFaultsBehindTheFirstTenWhereAllIsRead) {
+  Fixture fixture;
+  std::string bad;
+  for (int i = 0; i < 12; ++i) bad += "{}\n";
+  fixture.add("a.jsonl", bad);
+  const std::vector<std::string> lines = faults_of(fixture);
+  ASSERT_EQ(lines.size(), 12u);
+  EXPECT_EQ(lines[0], "12 records of the data cannot be used");
+  EXPECT_EQ(lines[11], "  and 2 more");
+}
+
+TEST(LoadDataset, ReportsWhatIsNoJsonInAnArray) {
   Fixture fixture;
   fixture.add("a.json", "[{},\n{\"input_ids\":[1,2]}\n{}]");
   const std::vector<std::string> lines = faults_of(fixture);
   ASSERT_EQ(lines.size(), 3u);
   EXPECT_TRUE(lines[1].ends_with("a.json:1)")) << lines[1];
   EXPECT_NE(lines[2].find("a.json:"), std::string::npos) << lines[2];
+}
+
+// The record that is cut off is none, and what stands behind it is not read.
+TEST(LoadDataset, SaysWhereReadingEnded) {
+  Fixture fixture;
+  fixture.add("a.json", "[{},\n{\"input_ids\":[1,2]},\n{\"input_ids\":[");
+  const std::vector<std::string> lines = faults_of(fixture);
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_EQ(lines[0], "1 record of the data cannot be used");
+  EXPECT_TRUE(lines[1].ends_with("a.json:1)")) << lines[1];
+  EXPECT_TRUE(lines[2].starts_with("  reading ended at ")) << lines[2];
+  EXPECT_TRUE(lines[2].ends_with("a.json:3: the JSON array is not closed")) << lines[2];
+}
+
+TEST(LoadDataset, ReportsACutFileAloneInOneLine) {
+  Fixture fixture;
+  fixture.add("a.json", "[{\"input_ids\":[1,2]},\n{\"input_ids\":[");
+  EXPECT_EQ(faults_of(fixture).size(), 1u);
+  expect_error(ExitCode::kConfig, "the JSON array is not closed", [&] { fixture.load(); });
 }
 
 TEST(LoadDataset, CountsWhatItKeeps) {

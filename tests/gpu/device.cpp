@@ -1,5 +1,5 @@
 // A GPU in the place of the emulated device: the kernels' tests, linked with this and the kernels
-// that nvcc compiled, run on it. Schedules have no meaning here.
+// that nvcc compiled, run on it. Schedules have no meaning here, so there is one.
 #include "tests/support/emulation/device.h"
 
 #include <cuda_runtime_api.h>
@@ -8,9 +8,20 @@
 #include <cstdlib>
 #include <stdexcept>
 
+#include "tests/support/emulation/schedules.h"
+
 namespace rung::emulation {
 
-Device::Device(Schedule schedule) : schedule_(schedule) {}
+namespace {
+
+// The order in which tests also run what takes seconds on the emulated device.
+constexpr Schedule kOnly[] = {{Order::kReverse}};
+
+}  // namespace
+
+constinit const std::span<const Schedule> kSchedules = kOnly;
+
+Device::Device(Schedule schedule, Memory memory) : schedule_(schedule), memory_(memory) {}
 
 // What a kernel did wrong is told by the next call that waits for it.
 Device::~Device() {

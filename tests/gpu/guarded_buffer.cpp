@@ -1,10 +1,14 @@
-// GuardedBytes in memory that the GPU and the host see. No guard pages: what is written outside
-// shows in intact() if it is near, and to compute-sanitizer.
+// GuardedBytes in page-locked memory of the host, which a GPU reads and writes at the same address.
+// No guard pages: what is written outside shows in intact() if it is near.
+//
+// Where RUNG_BARE_BUFFERS=1 there is nothing beside the data, and what touches it leaves the
+// allocation: for compute-sanitizer, which would take the margins for the program's own.
 #include "tests/support/emulation/guarded_buffer.h"
 
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 
@@ -13,7 +17,13 @@ namespace rung::emulation {
 namespace {
 
 constexpr std::byte kSentinel{0xa5};
-constexpr size_t kMargin = 256;  // bytes of sentinel on either side
+
+// Bytes of sentinel on either side.
+size_t margin() {
+  constexpr size_t kMargin = 256;
+  static const bool is_bare = std::getenv("RUNG_BARE_BUFFERS") != nullptr;
+  return is_bare ? 0 : kMargin;
+}
 
 bool holds_sentinel(std::span<std::byte> bytes) {
   return std::ranges::all_of(bytes, [](std::byte byte) { return byte == kSentinel; });
@@ -22,20 +32,22 @@ bool holds_sentinel(std::span<std::byte> bytes) {
 }  // namespace
 
 GuardedBytes::GuardedBytes(size_t num_bytes) : num_bytes_(num_bytes) {
-  mapped_bytes_ = num_bytes + 2 * kMargin;
+  mapped_bytes_ = std::max<size_t>(num_bytes + 2 * margin(), 1);
   void* memory = nullptr;
-  if (cudaMallocManaged(&memory, mapped_bytes_) != cudaSuccess) throw std::bad_alloc();
+  if (cudaHostAlloc(&memory, mapped_bytes_, cudaHostAllocMapped) != cudaSuccess) {
+    throw std::bad_alloc();
+  }
   mapped_ = static_cast<std::byte*>(memory);
   std::memset(mapped_, static_cast<int>(kSentinel), mapped_bytes_);
-  data_ = mapped_ + kMargin;
+  data_ = mapped_ + margin();
 }
 
-GuardedBytes::~GuardedBytes() { (void)cudaFree(mapped_); }
+GuardedBytes::~GuardedBytes() { (void)cudaFreeHost(mapped_); }
 
 bool GuardedBytes::intact() const { return holds_sentinel(before()) && holds_sentinel(behind()); }
 
-std::span<std::byte> GuardedBytes::before() const { return {mapped_, kMargin}; }
+std::span<std::byte> GuardedBytes::before() const { return {mapped_, margin()}; }
 
-std::span<std::byte> GuardedBytes::behind() const { return {data_ + num_bytes_, kMargin}; }
+std::span<std::byte> GuardedBytes::behind() const { return {data_ + num_bytes_, margin()}; }
 
 }  // namespace rung::emulation

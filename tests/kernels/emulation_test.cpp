@@ -75,8 +75,9 @@ __global__ void sum_kernel(const float* x, float* out) {
 }
 
 TEST(Emulation, ShufflesAndSharesMemoryBehindABarrier) {
-  std::vector<float> x(256);
-  std::iota(x.begin(), x.end(), 1.0f);
+  std::vector<float> values(256);
+  std::iota(values.begin(), values.end(), 1.0f);
+  const GuardedBuffer<float> x(values);
   for (const Schedule& schedule : kSchedules) {
     Device device(schedule);
     GuardedBuffer<float> out(256);
@@ -195,8 +196,9 @@ TEST(Emulation, ShowsAMissingBarrierAsADifferenceBetweenOrders) {
     Device device(schedule);
     std::vector<int> values(64);
     std::iota(values.begin(), values.end(), 0);
-    launch(race_kernel, 1, 64, 64 * sizeof(int), Stream{device.handle()}, values.data());
-    results.push_back(values);
+    GuardedBuffer<int> reversed(values);
+    launch(race_kernel, 1, 64, 64 * sizeof(int), Stream{device.handle()}, reversed.data());
+    results.push_back(reversed.read());
   }
   EXPECT_NE(results[0], results[1]);
   EXPECT_NE(results[0], results[2]);
@@ -211,10 +213,10 @@ __global__ void read_before_write_kernel(float* out) {
 
 TEST(Emulation, FillsSharedMemoryWithNanBeforeEachBlock) {
   Device device;
-  std::vector<float> out(2, 0.0f);
+  GuardedBuffer<float> out(std::vector<float>(2, 0.0f));
   for (int i = 0; i < 2; ++i) launch_block(device, 1, read_before_write_kernel, out.data() + i);
-  EXPECT_TRUE(std::isnan(out[0]));
-  EXPECT_TRUE(std::isnan(out[1]));
+  EXPECT_TRUE(std::isnan(out.data()[0]));
+  EXPECT_TRUE(std::isnan(out.data()[1]));
 }
 
 __global__ void early_return_kernel() {
@@ -258,7 +260,7 @@ __global__ void partial_warp_kernel(int* out) { out[threadIdx.x] = __shfl_xor_sy
 
 TEST(Emulation, FindsMasksThatNameLanesBehindTheBlock) {
   Device device;
-  std::vector<int> out(20);
+  GuardedBuffer<int> out(20);
   expect_fault([&] { launch_block(device, 20, partial_warp_kernel, out.data()); }, "lane 20");
 }
 
@@ -322,14 +324,35 @@ __global__ void read_kernel(const int* x, int* out) { *out = x[1 << 10]; }
 TEST(Emulation, StopsAtReadsPastABuffer) {
   Device device;
   GuardedBuffer<int> x(1 << 10);
-  int out = 0;
-  expect_fault([&] { launch_block(device, 1, read_kernel, x.data(), &out); }, "outside");
+  GuardedBuffer<int> out(1);
+  expect_fault([&] { launch_block(device, 1, read_kernel, x.data(), out.data()); }, "outside");
 }
 
 TEST(Emulation, StopsAtNullPointers) {
   Device device;
   float* const null = nullptr;
   expect_fault([&] { launch_block(device, 1, fill_kernel, null, 1); }, "at 0");
+}
+
+TEST(Emulation, RefusesPointersIntoOtherMemory) {
+  Device device;
+  std::vector<float> out(8);
+  expect_fault([&] { launch_block(device, 8, fill_kernel, out.data(), 8); },
+               "no GuardedBuffer owns");
+  Device careless(Schedule(), Memory::kAny);
+  launch_block(careless, 8, fill_kernel, out.data(), 8);
+  EXPECT_EQ(out, std::vector<float>(8, 1.0f));
+}
+
+TEST(Emulation, RefusesPointersIntoABufferThatIsGone) {
+  Device device;
+  float* gone = nullptr;
+  {
+    GuardedBuffer<float> out(8);
+    gone = out.data();
+    EXPECT_TRUE(in_guarded_buffer(gone));
+  }
+  expect_fault([&] { launch_block(device, 8, fill_kernel, gone, 8); }, "no GuardedBuffer owns");
 }
 
 __global__ void vector_kernel(float* out) {
@@ -345,7 +368,7 @@ TEST(Emulation, StopsAtVectorsThatAreNotAligned) {
 
 TEST(Emulation, StopsAtAccessesBehindDynamicSharedMemory) {
   Device device;
-  std::vector<int> values(64);
+  GuardedBuffer<int> values(64);
   const auto run = [&] {
     launch(race_kernel, 1, 64, 32 * sizeof(int), Stream{device.handle()}, values.data());
   };

@@ -216,7 +216,7 @@ TEST(RmsNormCudaInPlace, BackwardMayOverwriteItsInputs) {
 // Rows that are aligned by their lengths; one operand after the other lies where packets do not.
 TEST(RmsNormCudaLaunch, TakesMisalignedPointersByElement) {
   const RmsNormCase<bf16> c(norm_shape(3, 1, 576, 0, 0));
-  const std::vector<float> exact_rstd = reference_rstd(c);
+  const GuardedBuffer<float> exact_rstd(reference_rstd(c));
   for (int misaligned = 0; misaligned < 6; ++misaligned) {
     SCOPED_TRACE(misaligned);
     ShiftedBuffer<bf16> x(c.x, misaligned == 0);
@@ -225,13 +225,13 @@ TEST(RmsNormCudaLaunch, TakesMisalignedPointersByElement) {
     ShiftedBuffer<bf16> y(c.dy, misaligned == 3);
     ShiftedBuffer<bf16> residual(c.residual, misaligned == 4);
     ShiftedBuffer<bf16> result(c.x, misaligned == 5);  // sum, then dx
-    std::vector<float> rstd(c.num_vectors());
+    GuardedBuffer<float> rstd(c.num_vectors());
     Device device;
     const Stream stream{device.handle()};
     rms_norm_add_forward(x.data(), residual.data(), weight.data(), kEps, c.shape, result.data(),
                          y.data(), rstd.data(), stream);
     EXPECT_TRUE(close(result.read(), c.sum(), kExact));
-    EXPECT_TRUE(close(y.read(), prescribed_y(c, c.sum(), rstd), kExact));
+    EXPECT_TRUE(close(y.read(), prescribed_y(c, c.sum(), rstd.read()), kExact));
     rms_norm_backward(dy.data(), x.data(), weight.data(), exact_rstd.data(), residual.data(),
                       c.shape, result.data(), stream);
     EXPECT_TRUE(close(result.read(), reference_backward(c, c.residual), Tolerances<bf16>::kSum));

@@ -73,6 +73,15 @@ TEST(BenchReport, ShowsPlannedAndMeasuredMemoryInTheTable) {
   EXPECT_EQ(bench_text(result).find("of tensors"), std::string::npos);
 }
 
+TEST(BenchReport, SaysHowOftenTheAllocatorRanDry) {
+  BenchResult result = example();
+  EXPECT_EQ(bench_text(result).find("ran dry"), std::string::npos);
+  result.memory.num_alloc_retries = 3;
+  EXPECT_NE(bench_text(result).find("  retries                3   times the allocator ran dry"),
+            std::string::npos);
+  EXPECT_EQ(bench_json(result)["figures"][0]["alloc_retries"], 3);
+}
+
 TEST(BenchReport, EscapesTheNameOfAFolder) {
   BenchResult result = example();
   result.model = "\x1b[31m";

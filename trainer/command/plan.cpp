@@ -16,7 +16,9 @@
 #include "base/data_file.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/nvml.h"
 #include "command/command_line.h"
+#include "ops/device.h"
 #include "training/bench_cache.h"
 #include "training/gpu_limit.h"
 #include "training/plan_inputs.h"
@@ -109,13 +111,17 @@ Place this_machine(RunConfig& config) {
           .host_limit = machine.host_limit()};
 }
 
+// Whether a GPU is asked for and there is none that could be used: no plugin, no driver or no GPU.
+bool lacks_gpu(const RunConfig& config) {
+  return config.device.starts_with("cuda") && (!ops::find_cuda_plugin() || Nvml().num_gpus() == 0);
+}
+
 // A GPU that is not here needs not be the end: it can be planned for.
 Place this_machine_or_hint(RunConfig& config) {
   try {
     return this_machine(config);
   } catch (const Error& error) {
-    const bool is_absent = error.code() == ExitCode::kConfig && config.device.starts_with("cuda");
-    if (!is_absent) throw;
+    if (error.code() != ExitCode::kConfig || !lacks_gpu(config)) throw;
     ErrorParts parts = error.parts();
     if (!parts.hint.empty()) parts.hint += "; ";
     parts.hint += "--gpu NAME or --all-gpus plans for a GPU that is not here";

@@ -64,6 +64,9 @@ void attach_tracker() {
   });
 }
 
+// The most that a context and cuBLAS are taken to hold where nobody can tell them from neighbours.
+constexpr int64_t kMostAssumed = int64_t{768} << 20;
+
 // LibTorch counts GPUs once, and where the driver is too old it warns, in words of its own, as soon
 // as anything asks for CUDA: also of a run that goes on, on the CPU.
 void count_gpus_quietly() {
@@ -99,7 +102,13 @@ class CudaDevice final : public memory::Device {
     memory::register_transfers(c10::kCUDA, &open_transfers());
     const std::optional<int64_t> after = nvml.memory_used(bus);
     workspaces_ = reserved();
-    if (before && after) other_ = std::max<int64_t>(0, *after - *before - workspaces_);
+    // Without NVML, or on a slice of a GPU (MIG), whose memory NVML does not tell, all that is in
+    // use is taken for this process's, up to what such a process holds: a limit has to leave it
+    // out.
+    const MemoryInfo info = memory_info();
+    other_ = before && after ? *after - *before - workspaces_
+                             : std::min(info.total - info.free - workspaces_, kMostAssumed);
+    other_ = std::max<int64_t>(0, other_);
   }
 
   c10::Device torch_device() const override { return device_; }

@@ -91,6 +91,7 @@ void load_file(const DatasetConfig& config, const EncodeContext& context, Loadin
                       .num_threads = resolve_threads(context.run.num_threads)};
   std::vector<RawRecord> batch;
   size_t batch_bytes = 0;
+  int64_t last_line = 0;  // of the last batch
   const auto flush = [&] {
     for (Encoded& encoded : encode_batch(batch, job)) {
       admit_or_blame(std::move(encoded), context.run, loading.dataset, loading.faults);
@@ -99,6 +100,7 @@ void load_file(const DatasetConfig& config, const EncodeContext& context, Loadin
     if (LoadProgress* progress = loading.progress) {
       progress->add(std::ssize(batch), static_cast<int64_t>(batch_bytes + batch.size()));
     }
+    last_line = batch.empty() ? last_line : batch.back().line;
     batch.clear();
     batch_bytes = 0;
   };
@@ -108,14 +110,18 @@ void load_file(const DatasetConfig& config, const EncodeContext& context, Loadin
       return reader.next();
     } catch (const Error&) {
       flush();
-      loading.faults.add(std::current_exception());
+      loading.faults.end_file(std::current_exception());
       return std::nullopt;
     }
   };
   while (std::optional<RawRecord> record = next()) {
     batch_bytes += record->text.size();
     batch.push_back(std::move(*record));
-    if (batch.size() >= kBatchRecords || batch_bytes >= kBatchBytes) flush();
+    if (batch.size() < kBatchRecords && batch_bytes < kBatchBytes) continue;
+    flush();
+    if (!loading.faults.are_enough()) continue;
+    loading.faults.stop(fmt::format("at {}:{}", reader.path().string(), last_line));
+    return;
   }
   flush();
 }
@@ -172,8 +178,14 @@ bool has_chat(const std::vector<DatasetConfig>& configs) {
 
 Dataset load_dataset(const std::vector<DatasetConfig>& configs, const EncodeContext& context,
                      LoadProgress* progress) {
-  Loading loading{.dataset = {}, .faults = {}, .progress = progress};
-  for (const DatasetConfig& config : configs) load_file(config, context, loading);
+  Loading loading{.dataset = {}, .faults = RecordFaults(), .progress = progress};
+  for (const DatasetConfig& config : configs) {
+    if (loading.faults.are_enough()) {
+      loading.faults.stop("before " + config.path.string());
+      break;
+    }
+    load_file(config, context, loading);
+  }
   loading.faults.throw_if_any();
   if (loading.dataset.examples.empty()) refuse_empty(configs, loading.dataset.report);
   return std::move(loading.dataset);

@@ -23,11 +23,11 @@ struct Dataset {
   DatasetReport report;
 };
 
-// Throws Error kConfig, once all is read, with file:line of the first records that are not sound,
-// have an id outside of [0, context.vocab_size) or, with excess_length_strategy raise, are too
-// long, and with the count of all of these; and where nothing is left to learn.
-// context.chat_template may be null where no data set is of type chat_template. What is read is
-// counted in `progress`, where there is one.
+// Throws Error kConfig with file:line of the first records that are not sound, have an id outside
+// of [0, context.vocab_size) or, with excess_length_strategy raise, are too long; and where nothing
+// is left to learn. Reading goes on behind a fault to find others, and ends soon after the tenth,
+// or a few seconds after the first. context.chat_template may be null where no data set is of type
+// chat_template. What is read is counted in `progress`, where there is one.
 Dataset load_dataset(const std::vector<DatasetConfig>& configs, const EncodeContext& context,
                      LoadProgress* progress = nullptr);
 

@@ -1,6 +1,7 @@
 #include "training/bench.h"
 
 #include <ATen/Parallel.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
@@ -23,6 +24,53 @@ constexpr int64_t kMostSteps = 20;
 // The first step chooses GEMM kernels and touches fresh memory. The second is a warm-up as well,
 // where it costs less than this.
 constexpr double kCheapSeconds = 10.0;
+
+// Measures the memory of steps. Made before the model is loaded: what the process then takes beside
+// tensors is its own.
+class StepMemory {
+ public:
+  explicit StepMemory(const memory::Device& device)
+      : device_(device), neighbours_(device.neighbours()) {}
+
+  // From here on peaks and retries are counted.
+  void reset() {
+    device_.counter().reset_peak();
+    if (device_.torch_device().is_cpu()) return;
+    num_retries_ = stats().num_alloc_retries;
+    allocator().resetPeakStats(device_.torch_device().index());
+  }
+
+  void read(BenchMemory& memory) const {
+    memory.tensor_peak = device_.counter().usage().peak;
+    if (device_.torch_device().is_cpu()) {
+      memory.held_peak = memory.tensor_peak;
+      // Freed blocks that are kept may come on top of what tensors take at once.
+      memory.process = std::max(memory.tensor_peak, device_.reserved()) + device_.other();
+      return;
+    }
+    // The peak: what is reserved now may be less, where the allocator ran dry and gave blocks back.
+    const auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    const int64_t reserved = stats().reserved_bytes[all].peak;
+    // Without cuBLAS's workspaces, which are in the allocator from the start: no plan has them.
+    memory.held_peak = reserved + device_.other() - device_.overhead();
+    // Kernels are loaded as they are first used, and then look like a neighbour's.
+    const int64_t loaded = std::max<int64_t>(0, device_.neighbours() - neighbours_);
+    memory.process = reserved + device_.other() + loaded;
+    memory.num_alloc_retries = stats().num_alloc_retries - num_retries_;
+  }
+
+ private:
+  c10::DeviceAllocator& allocator() const {
+    return *c10::getDeviceAllocator(device_.torch_device().type());
+  }
+  c10::CachingDeviceAllocator::DeviceStats stats() const {
+    return allocator().getDeviceStats(device_.torch_device().index());
+  }
+
+  const memory::Device& device_;
+  int64_t neighbours_;
+  int64_t num_retries_ = 0;
+};
 
 // Takes steps, one after another, and times them.
 class StepTimer {
@@ -73,8 +121,10 @@ class StepTimer {
     }
     ++num_taken_;
     loss_ = done.loss;
-    fmt::print(log_, "{:<10}{:.1f} tok/s\n", name,
-               static_cast<double>(batch_.num_tokens()) / seconds);
+    // Behind every step: who stops a long run keeps what it has shown.
+    fmt::print(log_, "{:<10}{:.1f} tok/s, peak {}\n", name,
+               static_cast<double>(batch_.num_tokens()) / seconds,
+               format_bytes(setup_.machine.device.counter().usage().peak));
     return seconds;
   }
 
@@ -116,6 +166,7 @@ void run_steps(const BenchSetup& setup, int64_t num_steps, BenchResult& result, 
   const memory::Device& device = setup.machine.device;
   memory::Counter& counter = device.counter();
   counter.reset_peak();
+  StepMemory step_memory(device);
   const Stopwatch stopwatch;
   model::Transformer model = load_bench_model(setup);
   setup.machine.device.synchronize();
@@ -128,19 +179,9 @@ void run_steps(const BenchSetup& setup, int64_t num_steps, BenchResult& result, 
   fmt::print(log, "load      {} weights in {}\n", format_count(result.num_weights),
              format_duration(result.load_seconds));
 
-  counter.reset_peak();
+  step_memory.reset();
   StepTimer(setup, model, log).run(num_steps, result);
-  const int64_t peak = counter.usage().peak;
-  result.memory.tensor_peak = peak;
-  if (device.torch_device().is_cpu()) {
-    result.memory.held_peak = peak;
-    // Freed blocks that are kept may come on top of what tensors take at once.
-    result.memory.process = std::max(peak, device.reserved()) + device.other();
-  } else {
-    // Without cuBLAS's workspaces, which are in the allocator from the start: no plan has them.
-    result.memory.process = device.reserved() + device.other();
-    result.memory.held_peak = result.memory.process - device.overhead();
-  }
+  step_memory.read(result.memory);
 }
 
 }  // namespace

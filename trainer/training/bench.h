@@ -24,9 +24,10 @@ struct BenchMemory {
   int64_t limit = 0;
   int64_t planned_peak = 0;
   int64_t held_peak = 0;
-  int64_t tensor_peak = 0;  // of the steps
-  int64_t load_peak = 0;    // of tensors, while weights were read or made
-  int64_t process = 0;      // the whole process: context, libraries, allocator
+  int64_t tensor_peak = 0;        // of the steps
+  int64_t load_peak = 0;          // of tensors, while weights were read or made
+  int64_t process = 0;            // the whole process: context, libraries, kernels, allocator
+  int64_t num_alloc_retries = 0;  // how often LibTorch's allocator ran dry during the steps
 };
 
 struct BenchResult {

@@ -91,6 +91,10 @@ std::string memory_text(const BenchResult& result) {
   if (memory.tensor_peak != memory.held_peak) {
     text += fmt::format("{:<14}{:>12}\n", "  of tensors", format_bytes(memory.tensor_peak));
   }
+  if (memory.num_alloc_retries > 0) {
+    text += fmt::format("{:<14}{:>12}   times the allocator ran dry and gave cached blocks back\n",
+                        "  retries", memory.num_alloc_retries);
+  }
   text += fmt::format("{:<14}{:>12}\n", "process", format_bytes(memory.process));
   return text + fmt::format("{:<14}{:>12}   {} weights in {}\n", "loading",
                             format_bytes(memory.load_peak), format_count(result.num_weights),
@@ -139,6 +143,7 @@ Json figure_json(const BenchResult& result) {
           {"held_peak", memory.held_peak},
           {"load_peak", memory.load_peak},
           {"process_memory", memory.process},
+          {"alloc_retries", memory.num_alloc_retries},
           {"num_blocks", result.num_blocks},
           {"recomputed_blocks", result.num_recomputed},
           {"flops", flops_json(result.flops)},

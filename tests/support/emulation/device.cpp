@@ -11,6 +11,7 @@
 
 #include "tests/support/emulation/block.h"
 #include "tests/support/emulation/guarded_buffer.h"
+#include "tests/support/emulation/schedules.h"
 
 // Begin and end of the section that holds the kernels' static shared variables; the linker makes
 // them where there is such a section.
@@ -24,6 +25,9 @@ namespace rung::emulation {
 namespace {
 
 constexpr unsigned char kPoison = 0xff;
+
+constexpr Schedule kAll[] = {
+    {Order::kForward}, {Order::kReverse}, {Order::kRandom, 1}, {Order::kRandom, 2}};
 
 // Handles SIGSEGV while a grid runs, and SIGILL, which the compiler's alignment checks raise
 // (cmake/Cuda.cmake).
@@ -68,13 +72,21 @@ Block& running_block() {
 
 }  // namespace
 
+constinit const std::span<const Schedule> kSchedules = kAll;
+
 void* Device::handle() { return this; }
 
 bool Device::launched(int64_t count) const { return num_launches_ == count; }
 
-Device::Device(Schedule schedule) : schedule_(schedule) {}
+Device::Device(Schedule schedule, Memory memory) : schedule_(schedule), memory_(memory) {}
 
 Device::~Device() = default;
+
+void Device::check_pointer(const void* pointer) const {
+  if (memory_ == Memory::kAny || pointer == nullptr || in_guarded_buffer(pointer)) return;
+  throw Fault(
+      "a kernel is given a pointer that no GuardedBuffer owns: memory that a GPU cannot see");
+}
 
 void Device::run(const Launch& launch, const std::function<void()>& thread_body) {
   const Dim3& grid = launch.grid;

@@ -7,7 +7,8 @@
 // Found, and thrown as Fault: barriers that some threads miss or that threads wait at in different
 // places, warp calls whose lanes do not all come or that read from a lane outside the mask,
 // accesses to the guard pages of a GuardedBuffer, to address 0, behind dynamic shared memory or to
-// vectors that are not aligned, and exceptions.
+// vectors that are not aligned, pointers that no GuardedBuffer owns (where they are arguments of a
+// launch themselves, and not members of one), and exceptions.
 // Shared memory holds 0xff bytes (NaN) when a block starts, so that a read before the write shows.
 // Not found: races that no tested order shows, and everything about speed.
 #pragma once
@@ -41,6 +42,10 @@ struct Launch {
   size_t shared_bytes = 0;
 };
 
+// What pointers a kernel may be given: into the memory of GuardedBuffer, which stands for a GPU's,
+// or also into any other of the host.
+enum class Memory { kGuarded, kAny };
+
 // A kernel did something that a GPU leaves undefined or hangs on. The text names thread and place.
 class Fault : public std::runtime_error {
  public:
@@ -49,7 +54,7 @@ class Fault : public std::runtime_error {
 
 class Device {
  public:
-  explicit Device(Schedule schedule = {});
+  explicit Device(Schedule schedule = {}, Memory memory = Memory::kGuarded);
   ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
@@ -60,6 +65,9 @@ class Device {
   // Runs `thread_body` once for every thread of the grid. Throws Fault.
   void run(const Launch& launch, const std::function<void()>& thread_body);
 
+  // Throws Fault where a launch may not be given this pointer.
+  void check_pointer(const void* pointer) const;
+
   int64_t num_launches() const { return num_launches_; }
   // Whether so many kernels were launched. A GPU, on which the same tests run (tests/gpu), does not
   // know, and has it true.
@@ -67,6 +75,7 @@ class Device {
 
  private:
   Schedule schedule_;
+  Memory memory_;
   int64_t num_launches_ = 0;
 };
 

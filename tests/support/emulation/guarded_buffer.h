@@ -13,6 +13,9 @@
 
 namespace rung::emulation {
 
+// Whether a GuardedBuffer that is alive owns the address; its guard pages count as well.
+bool in_guarded_buffer(const void* address);
+
 // The bytes of any GuardedBuffer.
 class GuardedBytes {
  public:

@@ -20,7 +20,7 @@ class EmulatedKernels final : public ops::TypedKernels<EmulatedCalls> {
  public:
   // Takes the CPU's place until it is destroyed. One at a time.
   explicit EmulatedKernels(Schedule schedule)
-      : device_(schedule), before_(ops::register_kernels(c10::kCPU, this)) {
+      : device_(schedule, Memory::kAny), before_(ops::register_kernels(c10::kCPU, this)) {
     launch_device() = &device_;
   }
   ~EmulatedKernels() override {

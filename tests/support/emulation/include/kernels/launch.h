@@ -18,6 +18,7 @@
 #include <source_location>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 #include "kernels/dtype.h"
 #include "tests/support/emulation/device.h"
@@ -161,6 +162,11 @@ T __ldg(const T* address) {
   return *address;
 }
 
+template <typename T>
+void emulated_check(const rung::emulation::Device& device, T argument) {
+  if constexpr (std::is_pointer_v<T>) device.check_pointer(argument);
+}
+
 namespace rung::kernels::cuda {
 
 // `stream.handle` is an emulation::Device. Runs the grid before it returns.
@@ -168,9 +174,10 @@ template <typename... Params, typename... Args>
 void launch(void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_bytes, Stream stream,
             Args... args) {
   if (stream.handle == nullptr) throw emulation::Fault("no emulated device in the stream");
-  static_cast<emulation::Device*>(stream.handle)
-      ->run({{grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, shared_bytes},
-            [=] { kernel(static_cast<Params>(args)...); });
+  auto& device = *static_cast<emulation::Device*>(stream.handle);
+  (emulated_check(device, static_cast<Params>(args)), ...);
+  device.run({{grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, shared_bytes},
+             [=] { kernel(static_cast<Params>(args)...); });
 }
 
 template <typename T>
