@@ -68,17 +68,28 @@ TEST(BenchProgram, TakesThePlannedMemoryToTheByte) {
   }
 }
 
+// With fit off nothing else is changed: two parts would do, too.
 TEST(BenchProgram, RecomputesWhatTheLimitAsksFor) {
   const TempDir dir;
   const Json roomy = bench_json(bench_tiny(dir, {"--json"})).at("figures")[0];
   EXPECT_EQ(roomy.at("recomputed_blocks"), 0);
   const int64_t limit = roomy.at("planned_peak").get<int64_t>() - 1;
-  const Json tight =
-      bench_json(bench_tiny(dir, {"--json", "--set", "memory_limit=" + std::to_string(limit)}))
-          .at("figures")[0];
+  const Json tight = bench_json(bench_tiny(dir, {"--json", "--set", "fit=off", "--set",
+                                                 "memory_limit=" + std::to_string(limit)}))
+                         .at("figures")[0];
   EXPECT_GT(tight.at("recomputed_blocks"), 0);
   EXPECT_LE(tight.at("held_peak"), limit);
   EXPECT_GT(tight.at("flops").at("recomputed"), 0.0);
+}
+
+TEST(BenchProgram, SaysWhatElseTheLimitAsksFor) {
+  const TempDir dir;
+  const Json roomy = bench_json(bench_tiny(dir, {"--json"})).at("figures")[0];
+  const int64_t limit = roomy.at("planned_peak").get<int64_t>() - 1;
+  const ProgramResult result = bench_tiny(dir, {"--set", "memory_limit=" + std::to_string(limit)});
+  EXPECT_NE(result.err.find("plan      micro-batches in 2 parts, 0 of 4 blocks recomputed, peak"),
+            std::string::npos)
+      << result.err;
 }
 
 TEST(BenchProgram, RefusesALimitThatIsTooSmall) {

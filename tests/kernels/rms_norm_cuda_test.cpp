@@ -271,7 +271,7 @@ TEST(RmsNormCudaLaunch, LaunchesNothingForNoRows) {
   rms_norm_forward<float>(nullptr, nullptr, kEps, shape, nullptr, nullptr, stream);
   rms_norm_add_forward<float>(nullptr, nullptr, nullptr, kEps, shape, nullptr, nullptr, nullptr,
                               stream);
-  rms_norm_backward<float>(nullptr, nullptr, nullptr, nullptr, shape, nullptr, stream);
+  rms_norm_backward<float>(nullptr, nullptr, nullptr, nullptr, nullptr, shape, nullptr, stream);
   EXPECT_TRUE(device.launched(0));
 }
 

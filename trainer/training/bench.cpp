@@ -192,9 +192,9 @@ BenchResult bench(const BenchRequest& request, std::ostream& log) {
   const Machine& machine = setup.machine;
   fmt::print(log, "device    {}{}\n", machine.device.name(),
              machine.why_not_cuda.empty() ? "" : fmt::format(" ({})", machine.why_not_cuda));
-  fmt::print(log, "plan      {} of {} recomputed, peak {} of {}\n", result.num_recomputed,
-             format_counted(result.num_blocks, "block"), format_bytes(result.memory.planned_peak),
-             format_bytes(machine.tensor_limit()));
+  fmt::print(log, "plan      {}, peak {} of {}\n",
+             fit::describe(setup.plan.settings, setup.plan.bounds),
+             format_bytes(result.memory.planned_peak), format_bytes(machine.tensor_limit()));
   run_steps(setup, request.num_steps, result, log);
   result.gemm_rate = fit::measure_gemm_rate(
       machine.device, ops::precision_for(result.compute, machine.device.torch_device().type()),
