@@ -81,6 +81,7 @@ def make(target, build=ROOT / "build"):
     if target.exists() and not (target.is_dir() and (not any(target.iterdir()) or is_bundle(target))):
         fail(f"{target} is there and no earlier bundle: name another folder")
     warn_of_an_old_build(build / "rung")
+    target = target.resolve()  # "." cannot be renamed
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".gpu-bundle-") as temporary:
         new = pathlib.Path(temporary) / "new"

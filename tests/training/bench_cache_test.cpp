@@ -50,6 +50,19 @@ TEST_F(BenchCache, GivesBackTheSpeed) {
   EXPECT_EQ(speed->day.size(), std::string("2026-11-26").size());
 }
 
+TEST_F(BenchCache, KeepsWhatLongerStepsFound) {
+  remember_bench(cache_, result_);
+  BenchResult other = result_;
+  other.seconds = {4.0};
+  other.tokens = result_.tokens - 1;
+  remember_bench(cache_, other);
+  EXPECT_EQ(remembered_speed(cache_, subject())->flops_per_second, 1.5e12);
+  other.tokens = result_.tokens;
+  remember_bench(cache_, other);
+  EXPECT_EQ(remembered_speed(cache_, subject())->flops_per_second, 0.75e12);
+  EXPECT_EQ(remembered_speed(cache_, subject())->step_tokens, result_.tokens);
+}
+
 TEST_F(BenchCache, HoldsForNothingElse) {
   remember_bench(cache_, result_);
   const auto is_known = [&](auto change) {
@@ -69,9 +82,10 @@ TEST_F(BenchCache, HoldsForNothingElse) {
 TEST_F(BenchCache, PassesOverADamagedFile) {
   remember_bench(cache_, result_);
   const auto entry = *std::filesystem::directory_iterator(cache_.folder());
-  for (const char* text : {"", "{", "[]", "{}", R"({"day": 1, "bench": 2})",
-                           R"({"day": "x", "bench": {"figures": [{"tflops": -1}]}})",
-                           R"({"bench": {"figures": [{"tflops": 1}]}})"}) {
+  for (const char* text :
+       {"", "{", "[]", "{}", R"({"day": 1, "bench": 2})",
+        R"({"day": "x", "step_tokens": 1, "bench": {"figures": [{"tflops": -1}]}})",
+        R"({"bench": {"figures": [{"tflops": 1}]}})"}) {
     dir_.write(entry.path(), text);
     EXPECT_FALSE(remembered_speed(cache_, subject()).has_value()) << text;
   }

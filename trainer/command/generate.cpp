@@ -119,8 +119,9 @@ std::optional<GenerateOptions> parse_options(int argc, char** argv) {
       "rung generate",
       "Answers a prompt, or every chat of a file.\n\n"
       "Examples:\n"
-      "  rung generate models/smollm2 --prompt 'What is the capital of France?'\n"
-      "  rung generate models/smollm2 --adapter runs/demo --chat heldout.jsonl --json\n");
+      "  rung generate models/smollm2-135m-instruct --prompt 'What is the capital of France?'\n"
+      "  rung generate models/smollm2-135m-instruct --adapter runs/demo --chat heldout.jsonl "
+      "--json\n");
   parser.positional_help("MODEL");
   parser.add_options()("model", "model folder, or org/name in the local Hugging Face cache",
                        cxxopts::value<std::string>())("adapter", "adapter folder",

@@ -26,7 +26,7 @@ int run_import(int argc, char** argv) {
       "rung import",
       "Makes a Hugging Face model folder (config, tokenizer, safetensors) of a GGUF file.\n\n"
       "Examples:\n"
-      "  rung import SmolLM2-135M-Instruct.Q4_1.gguf models/smollm2\n"
+      "  rung import SmolLM2-135M-Instruct.Q4_1.gguf models/smollm2-135m-instruct\n"
       "  rung import model.gguf models/mine --dtype fp32\n\n"
       "Architectures: llama (Mistral as well), qwen2, qwen3. Tensor types: F32, F16, BF16, Q4_0,\n"
       "Q4_1, Q8_0. OUT_DIR must not exist, or be empty.\n");

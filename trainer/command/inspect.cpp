@@ -151,7 +151,7 @@ int run_inspect(int argc, char** argv) {
       "rung inspect",
       "What is in a model, adapter, checkpoint, .safetensors or .gguf, and is it sound.\n\n"
       "Examples:\n"
-      "  rung inspect models/smollm2\n"
+      "  rung inspect models/smollm2-135m-instruct\n"
       "  rung inspect runs/demo/checkpoints/step-000040 --json\n");
   parser.positional_help("PATH");
   parser.add_options()("path", "file or folder", cxxopts::value<std::string>())("json",

@@ -62,8 +62,8 @@ int run_merge(int argc, char** argv) {
       "rung merge",
       "Adds an adapter into its base model and writes a complete model folder.\n\n"
       "Examples:\n"
-      "  rung merge models/smollm2 --adapter runs/demo --out merged\n"
-      "  rung merge models/smollm2 --adapter runs/demo --out merged --dtype fp32\n");
+      "  rung merge models/smollm2-135m-instruct --adapter runs/demo --out merged\n"
+      "  rung merge models/smollm2-135m-instruct --adapter runs/demo --out merged --dtype fp32\n");
   parser.positional_help("MODEL");
   parser.add_options()("model", "model folder, or org/name in the local Hugging Face cache",
                        cxxopts::value<std::string>())("adapter", "adapter folder",

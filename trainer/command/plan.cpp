@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/nvml.h"
+#include "base/units.h"
 #include "command/command_line.h"
 #include "ops/device.h"
 #include "training/bench_cache.h"
@@ -190,7 +191,8 @@ Times times_on(const Place& place, const cxxopts::ParseResult& parsed, const Run
        .compute = options.compute});
   if (speed) {
     return {fit::rates_at(place.type, speed->flops_per_second),
-            "from rung bench of " + one_line(speed->day)};
+            fmt::format("from rung bench of {}, steps of {}", one_line(speed->day),
+                        format_counted(speed->step_tokens, "token"))};
   }
   return {std::nullopt, "none; measure them here with `rung bench CONFIG`"};
 }

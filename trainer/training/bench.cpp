@@ -122,7 +122,7 @@ class StepTimer {
     ++num_taken_;
     loss_ = done.loss;
     // Behind every step: who stops a long run keeps what it has shown.
-    fmt::print(log_, "{:<10}{:.1f} tok/s, peak {}\n", name,
+    fmt::print(log_, "{:<9} {:.1f} tok/s, peak {}\n", name,
                static_cast<double>(batch_.num_tokens()) / seconds,
                format_bytes(setup_.machine.device.counter().usage().peak));
     return seconds;

@@ -39,28 +39,36 @@ std::string today() {
   return fmt::format("{:%Y-%m-%d}", local);
 }
 
+BenchedSpeed speed_of(const Json& entry) {
+  const std::optional<double> speed = speed_in(entry.at("bench"));
+  if (!speed) throw Error(ExitCode::kDamaged, {.what = "the entry has no speed"});
+  return {.flops_per_second = *speed,
+          .day = entry.at("day").get<std::string>(),
+          .step_tokens = entry.at("step_tokens").get<int64_t>()};
+}
+
 }  // namespace
 
 void remember_bench(const UserCache& cache, const BenchResult& result) {
-  const Json entry = {{"day", today()}, {"bench", bench_json(result)}};
-  cache.write(file_of({.device = result.device,
-                       .num_threads = result.num_threads,
-                       .model = result.shape,
-                       .base = result.base,
-                       .compute = result.compute}),
-              entry.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  const BenchSubject subject{.device = result.device,
+                             .num_threads = result.num_threads,
+                             .model = result.shape,
+                             .base = result.base,
+                             .compute = result.compute};
+  const std::optional<BenchedSpeed> known = remembered_speed(cache, subject);
+  if (known && known->step_tokens > result.tokens) return;
+  const Json entry = {
+      {"day", today()}, {"step_tokens", result.tokens}, {"bench", bench_json(result)}};
+  cache.write(file_of(subject), entry.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 std::optional<BenchedSpeed> remembered_speed(const UserCache& cache, const BenchSubject& subject) {
   const std::optional<std::string> text = cache.read(file_of(subject));
   if (!text) return std::nullopt;
   try {
-    const Json entry = parse_json(*text, "the cache");
-    const std::optional<double> speed =
-        entry.contains("bench") ? speed_in(entry["bench"]) : std::nullopt;
-    const bool has_day = entry.contains("day") && entry["day"].is_string();
-    if (speed && has_day) return BenchedSpeed{.flops_per_second = *speed, .day = entry["day"]};
+    return speed_of(parse_json(*text, "the cache"));
   } catch (const Error&) {  // damaged: as though it were not there
+  } catch (const Json::exception&) {
   }
   return std::nullopt;
 }

@@ -29,9 +29,11 @@ struct BenchSubject {
 struct BenchedSpeed {
   double flops_per_second = 0.0;  // of training steps
   std::string day;                // of the measurement: "2026-11-26"
+  int64_t step_tokens = 0;        // what the steps had
 };
 
-// Under a name that is a hash of the subject: what bench_json() prints, with the day.
+// Under a name that is a hash of the subject: what bench_json() prints, with the day. What steps of
+// more tokens found stays: short ones run below a model's speed.
 void remember_bench(const UserCache& cache, const BenchResult& result);
 
 // Nothing where that subject was never measured.
