@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "memory/counter.h"
 #include "ops/project.h"
 #include "tests/ops/random_group.h"
 #include "tests/support/backward_thread.h"
@@ -144,6 +145,34 @@ TEST(ProjectBranchMemory, MakesTheSumInTheMemoryOfAnUpdateMovedIn) {
   const Branch branch = project_branch(s.x, std::move(update), s.norm, s.group, s.options);
   EXPECT_EQ(branch.stream.const_data_ptr(), memory);
   EXPECT_TRUE(branch.stream.equal(s.sum()));
+  const auto made =
+      torch::autograd::grad({branch.y, branch.stream}, {s.x, s.update}, {s.dy, s.d_stream});
+  const Gradients apart = s.backward(s.forward());
+  EXPECT_TRUE(made[0].equal(apart.x));
+  EXPECT_TRUE(made[1].equal(apart.update));
+}
+
+TEST(ProjectBranchMemory, IsDifferentiableInTheUpdateAlone) {
+  Inputs s({"", true, {c10::kFloat}});
+  const Gradients both = s.backward(s.forward());
+  s.x = s.x.detach();
+  const Branch branch = s.forward();
+  EXPECT_TRUE(
+      torch::autograd::grad({branch.y, branch.stream}, {s.update}, {s.dy, s.d_stream})[0].equal(
+          both.update));
+}
+
+// What is multiplied is no activation: the plan's table says so, with an update and without.
+TEST(ProjectBranchMemory, TakesWorkspaceForWhatIsMultiplied) {
+  for (const bool has_update : {false, true}) {
+    const Inputs s({"", has_update, {c10::kFloat}});
+    const memory::ComponentScope scope(memory::Component::kActivations);
+    const rung::testing::Measured measured(memory::cpu_counter());
+    const Branch branch = s.forward();
+    const auto at_peak = measured.taken().at_peak;
+    EXPECT_LE(at_peak[static_cast<size_t>(memory::Component::kActivations)],
+              static_cast<int64_t>(branch.y.nbytes() + branch.stream.nbytes() + 128));
+  }
 }
 
 // The norm's input is the stream itself: the sum is not kept twice.

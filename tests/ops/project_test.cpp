@@ -264,6 +264,28 @@ TEST(ProjectGroup, BackwardOfSwigluTakesTheMemoryOfItsInput) {
   EXPECT_LE(peak(), bytes + bytes / 8);
 }
 
+TEST(ProjectGroup, GradientsMadeInPlaceAreThoseMadeApart) {
+  Inputs s({.name = "", .stage = Stage::kSwiglu, .dropout = 0.3, .precision = kWidening});
+  struct Made {
+    at::Tensor dx, grad_a, grad_b;
+  };
+  const auto make = [&](bool is_held) {
+    at::Tensor gate_up = s.x * 1.0;
+    const at::Tensor held = is_held ? gate_up : at::Tensor();
+    const at::Tensor y = project(gate_up, s.stage, s.group, s.options);
+    gate_up.reset();
+    s.group.stacked_grad_a.zero_();
+    s.group.members[0].lora.grad_b.zero_();
+    return Made{torch::autograd::grad({y}, {s.x}, {s.dy.clone()})[0],
+                s.group.stacked_grad_a.clone(), s.group.members[0].lora.grad_b.clone()};
+  };
+  const Made apart = make(true);
+  const Made in_place = make(false);
+  EXPECT_TRUE(in_place.dx.equal(apart.dx));
+  EXPECT_TRUE(in_place.grad_a.equal(apart.grad_a));
+  EXPECT_TRUE(in_place.grad_b.equal(apart.grad_b));
+}
+
 TEST(ProjectGroup, BackwardLeavesAnInputThatOthersHold) {
   const GroupSpec spec{.members = {{24, true, true}}};
   const LinearGroup group = random_group(spec);

@@ -70,11 +70,15 @@ Normed norm_forward(const NormInput& norm, const at::Tensor& x) {
 
 void norm_backward_(const NormInput& norm, const at::Tensor& dh, const at::Tensor& x,
                     const at::Tensor& rstd, const at::Tensor& passed) {
+  TORCH_INTERNAL_ASSERT(x.is_contiguous() && dh.sizes() == x.sizes());
+  TORCH_INTERNAL_ASSERT(!passed.defined() || passed.sizes() == x.sizes());
   const at::Tensor dense = passed.defined() ? passed.contiguous() : passed;
   kernels_of(x).rms_norm_backward(dh, x, norm.weight, rstd, dense, norm_shape(x), dh);
 }
 
 NormedSum norm_sum_forward(const NormInput& norm, const at::Tensor& x, const at::Tensor& update) {
+  TORCH_INTERNAL_ASSERT(x.dim() == 2 && x.is_contiguous());
+  TORCH_INTERNAL_ASSERT(update.is_contiguous() && update.sizes() == x.sizes());
   NormedSum result;
   result.sum = is_held_alone(update) ? update.detach() : at::empty(x.sizes(), x.options());
   const ComponentScope scope(Component::kWorkspace);

@@ -144,8 +144,9 @@ void forward_extended(const at::Tensor& h, const LinearGroup& group, const Proje
 }
 
 // y [tokens, out] of h [tokens, in].
-void forward(const at::Tensor& h, const LinearGroup& group, const ProjectOptions& options,
-             at::Tensor& y) {
+void multiply(const at::Tensor& h, const LinearGroup& group, const ProjectOptions& options,
+              at::Tensor& y) {
+  const ComponentScope scope(Component::kWorkspace);
   if (!has_bias(group)) {
     forward_onto_adapters(h, group, options, y);
   } else if (options.precision.compute == c10::kFloat) {
@@ -162,8 +163,7 @@ at::Tensor forward(const at::Tensor& x, const InputStage& stage, const LinearGro
     return at::empty_strided({x.size(0), group.out_features}, {0, 0}, x.options());
   }
   at::Tensor y = at::empty({x.size(0), group.out_features}, x.options());
-  const ComponentScope scope(Component::kWorkspace);
-  forward(stage_forward(stage, x), group, options, y);
+  multiply(stage_forward(stage, x), group, options, y);
   if (options.residual.defined() && !y.is_meta()) y.add_(options.residual);
   return y;
 }
@@ -175,12 +175,11 @@ Branch forward_branch(const at::Tensor& x, const at::Tensor& update, const NormI
   branch.y = at::empty({x.size(0), group.out_features}, x.options());
   if (!update.defined()) {
     branch.stream = x.detach();
-    forward(stage_forward(norm, x), group, options, branch.y);
+    multiply(stage_forward(norm, x), group, options, branch.y);
   } else {
     NormedSum normed = norm_sum_forward(norm, x, update);
     branch.stream = std::move(normed.sum);
-    const ComponentScope scope(Component::kWorkspace);
-    forward(normed.h, group, options, branch.y);
+    multiply(normed.h, group, options, branch.y);
   }
   return branch;
 }
@@ -353,7 +352,7 @@ Branch project_branch(const at::Tensor& x, at::Tensor update, const NormInput& n
                       const LinearGroup& group, const ProjectOptions& options) {
   TORCH_INTERNAL_ASSERT(!options.residual.defined() && options.output == Output::kComputed);
   Branch branch = forward_branch(x, update, norm, group, options);
-  if (wants_gradient(x)) {
+  if (wants_gradient(x) || (update.defined() && wants_gradient(update))) {
     record<BranchNode>({x, update}, {branch.y, branch.stream}, branch.stream, norm, group, options);
   }
   return branch;

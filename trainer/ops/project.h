@@ -48,7 +48,8 @@ struct Branch {
 //
 // The sum is made in the norm's pass, in the memory of `update` where nobody else holds it (move it
 // in), and the gradient that arrives at `stream` is added in the pass of the norm's own, rounded
-// once. Differentiable in x and update.
+// once. Differentiable in x and update, whose gradients are one tensor: whoever is behind them must
+// not write into it. y must be part of what is differentiated.
 Branch project_branch(const at::Tensor& x, at::Tensor update, const NormInput& norm,
                       const LinearGroup& group, const ProjectOptions& options);
 

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/units.h"
+#include "memory/counting_allocator.h"
 
 namespace rung::training {
 namespace {
@@ -110,6 +111,7 @@ void OomRecovery::recover(const Attempted& what, const std::string& reason,
   }
   ++num_recoveries_;
   device_.release_cached();
+  memory::release_kept_blocks();  // the host's, beside a GPU
   const bool is_again = !has_just_failed_;
   if (!is_again) {
     const std::optional<fit::StepSettings> next = fit::next_rung(settings, bounds);

@@ -90,9 +90,13 @@ int64_t most_recomputed(const Recompute& wanted, const format::ModelConfig& mode
   return model.num_layers;
 }
 
+namespace {
+
 int64_t full_head_chunk(c10::DeviceType device) {
   return device == c10::kCUDA ? fit::kFullHeadChunkOfGpu : fit::kFullHeadChunk;
 }
+
+}  // namespace
 
 // Recomputed blocks keep their dequantised weights for the backward pass as long as there is room:
 // fewer passes over memory, the same bits.
