@@ -14,10 +14,12 @@ namespace rung::ops {
 namespace {
 
 using rung::testing::GroupSpec;
+using rung::testing::meta_copy;
 using rung::testing::ProjectReference;
 using rung::testing::random_group;
 using rung::testing::random_tensor;
 using rung::testing::relative_error;
+using rung::testing::tolerance;
 
 constexpr int64_t kTokens = 13;
 
@@ -83,7 +85,7 @@ TEST_P(ProjectBranch, GradientsOfTheStreamAndTheNormAddUp) {
   torch::autograd::backward({reference.y}, {s.dy.to(c10::kDouble)});
   const at::Tensor expected = reference.x.grad() + s.d_stream.to(c10::kDouble);
   const Gradients gradients = s.backward(s.forward());
-  const double limit = s.spec.compute == c10::kFloat ? 1e-6 : 6e-3;
+  const double limit = tolerance(s.options.precision);
   EXPECT_EQ(gradients.x.scalar_type(), s.spec.compute);
   EXPECT_LE(relative_error(gradients.x, expected), limit);
   EXPECT_EQ(gradients.update.defined(), s.update.defined());
@@ -116,11 +118,9 @@ TEST_P(ProjectBranch, MetaTakesWhatTheCpuTakes) {
   const Inputs s(GetParam());
   const auto cpu = rung::testing::taken_by(memory::cpu_counter(), [&] { s.backward(s.forward()); });
   Inputs m(GetParam());
-  m.group = rung::testing::meta_copy(m.group, m.spec);
+  m.group = meta_copy(m.group, m.spec);
   for (at::Tensor* t : {&m.x, &m.update, &m.dy, &m.d_stream, &m.norm.weight}) {
-    if (!t->defined()) continue;
-    const bool is_leaf = t->requires_grad();
-    *t = at::empty(t->sizes(), t->options().device(c10::kMeta)).requires_grad_(is_leaf);
+    *t = meta_copy(*t);
   }
   EXPECT_EQ(rung::testing::taken_by(memory::meta_counter(), [&] { m.backward(m.forward()); }), cpu);
 }

@@ -15,11 +15,13 @@ namespace rung::ops {
 namespace {
 
 using rung::testing::GroupSpec;
+using rung::testing::meta_copy;
 using rung::testing::ProjectReference;
 using rung::testing::random_group;
 using rung::testing::random_tensor;
 using rung::testing::relative_error;
 using rung::testing::Taken;
+using rung::testing::tolerance;
 using rung::testing::WeightKind;
 
 constexpr Precision kFp32 = {c10::kFloat};
@@ -86,12 +88,6 @@ struct Inputs {
   }
 };
 
-// fp32: summation noise. bf16: operands and results are rounded to 8 bits, so each tensor as a
-// whole is off by some 2^-9, twice where two roundings follow each other.
-double tolerance(const Precision& precision) {
-  return precision.compute == c10::kFloat ? 1e-6 : 6e-3;
-}
-
 class Project : public ::testing::TestWithParam<Case> {};
 
 TEST_P(Project, ValueAndGradientsEqualTheComposition) {
@@ -146,15 +142,12 @@ void expect_meta_takes_what_the_cpu_takes(const Case& c, Output output) {
 
   Inputs m(c);
   m.options.output = output;
-  m.group = rung::testing::meta_copy(m.group, m.spec);
-  const auto meta = [](const at::Tensor& t) {
-    return at::empty(t.sizes(), t.options().device(c10::kMeta));
-  };
-  m.x = meta(m.x).requires_grad_();
-  m.dy = meta(m.dy);
-  m.options.residual = meta(m.options.residual).requires_grad_();
-  m.options.row_keys = meta(m.options.row_keys);
-  if (auto* norm = std::get_if<NormInput>(&m.stage)) norm->weight = meta(norm->weight);
+  m.group = meta_copy(m.group, m.spec);
+  m.x = meta_copy(m.x);
+  m.dy = meta_copy(m.dy);
+  m.options.residual = meta_copy(m.options.residual);
+  m.options.row_keys = meta_copy(m.options.row_keys);
+  if (auto* norm = std::get_if<NormInput>(&m.stage)) norm->weight = meta_copy(norm->weight);
   const Taken shapes_only = rung::testing::taken_by(
       memory::meta_counter(), [&] { m.backward(project(m.x, m.stage, m.group, m.options)); });
   EXPECT_EQ(shapes_only, cpu);

@@ -82,16 +82,26 @@ inline ops::LinearGroup random_group(const GroupSpec& spec, uint64_t seed = 1) {
   return group;
 }
 
+// The tensor without its values; undefined where it is.
+inline at::Tensor meta_copy(const at::Tensor& tensor) {
+  if (!tensor.defined()) return tensor;
+  return at::empty(tensor.sizes(), tensor.options().device(c10::kMeta))
+      .requires_grad_(tensor.requires_grad());
+}
+
+// How far an operator's tensors may be from their reference. fp32: summation noise. bf16: operands
+// and results are rounded to 8 bits, so each tensor as a whole is off by some 2^-9, twice where two
+// roundings follow each other.
+inline double tolerance(const ops::Precision& precision) {
+  return precision.compute == c10::kFloat ? 1e-6 : 6e-3;
+}
+
 // The same shapes on the meta device, unfilled.
 inline ops::LinearGroup meta_copy(const ops::LinearGroup& group, const GroupSpec& spec) {
-  const auto meta = [](const at::Tensor& tensor) {
-    return tensor.defined() ? at::empty(tensor.sizes(), tensor.options().device(c10::kMeta))
-                            : tensor;
-  };
   ops::LinearGroup copy = group;
-  copy.stacked_a = meta(group.stacked_a);
-  copy.stacked_grad_a = meta(group.stacked_grad_a);
-  copy.resident_weight = meta(group.resident_weight);
+  copy.stacked_a = meta_copy(group.stacked_a);
+  copy.stacked_grad_a = meta_copy(group.stacked_grad_a);
+  copy.resident_weight = meta_copy(group.resident_weight);
   for (ops::Linear& member : copy.members) {
     const int64_t out = member.weight.out_features();
     const auto double_quant = spec.weights == WeightKind::kNf4DoubleQuant ? ops::DoubleQuant::kOn
@@ -101,11 +111,11 @@ inline ops::LinearGroup meta_copy(const ops::LinearGroup& group, const GroupSpec
             ? ops::FrozenWeight::from_nf4(
                   ops::FrozenWeight::allocate_nf4(out * spec.in_features, double_quant, c10::kMeta),
                   out, spec.in_features)
-            : ops::FrozenWeight::from_dense(meta(member.weight.dense()));
-    member.bias = meta(member.bias);
+            : ops::FrozenWeight::from_dense(meta_copy(member.weight.dense()));
+    member.bias = meta_copy(member.bias);
     for (at::Tensor* tensor :
          {&member.lora.a, &member.lora.b, &member.lora.grad_a, &member.lora.grad_b}) {
-      *tensor = meta(*tensor);
+      *tensor = meta_copy(*tensor);
     }
   }
   return copy;

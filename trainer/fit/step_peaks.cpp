@@ -3,11 +3,10 @@
 #include <algorithm>
 
 #include "data/split.h"
+#include "kernels/ceil_div.h"
 
 namespace rung::fit {
 namespace {
-
-int64_t divided_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Tokens of the largest of `split` parts of any documents, longest first, that have `total` tokens
 // at most and none more than `longest`.
@@ -19,8 +18,8 @@ int64_t divided_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 //   total > split C - f_1 - ... - f_(split - 1), as the sum of all s_i + f_i is above split C.
 // A C for which one of these is false is enough, and no part of the best cut is larger.
 int64_t largest_part_of_any(int64_t total, int64_t longest, int64_t split) {
-  const int64_t by_halves = std::max(longest, divided_up(2 * total, split + 1));
-  const int64_t by_longest = divided_up(total + (split - 1) * longest, split);
+  const int64_t by_halves = std::max(longest, kernels::ceil_div(2 * total, split + 1));
+  const int64_t by_longest = kernels::ceil_div(total + (split - 1) * longest, split);
   return std::min({total, by_halves, by_longest});
 }
 

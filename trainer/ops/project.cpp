@@ -171,17 +171,12 @@ at::Tensor forward(const at::Tensor& x, const InputStage& stage, const LinearGro
 Branch forward_branch(const at::Tensor& x, const at::Tensor& update, const NormInput& norm,
                       const LinearGroup& group, const ProjectOptions& options) {
   const c10::NoGradGuard no_grad;
-  Branch branch;
-  branch.y = at::empty({x.size(0), group.out_features}, x.options());
-  if (!update.defined()) {
-    branch.stream = x.detach();
-    multiply(stage_forward(norm, x), group, options, branch.y);
-  } else {
-    NormedSum normed = norm_sum_forward(norm, x, update);
-    branch.stream = std::move(normed.sum);
-    multiply(normed.h, group, options, branch.y);
-  }
-  return branch;
+  at::Tensor y = at::empty({x.size(0), group.out_features}, x.options());
+  const NormedSum normed = update.defined()
+                               ? norm_sum_forward(norm, x, update)
+                               : NormedSum{.sum = x.detach(), .h = stage_forward(norm, x)};
+  multiply(normed.h, group, options, y);
+  return {.y = y, .stream = normed.sum};
 }
 
 // The way back through input stage, GEMM and adapters.

@@ -139,8 +139,7 @@ int64_t peak_of(const PlanRequest& request, const Variant& variant) {
   fit::StepShape shape = step_shape(changed);
   if (config.layer_offloading) shape.model.num_streamed = request.model.num_layers;
   const int64_t step =
-      fit::peak_with(shape, fit::top_rung(wanted_settings(config, request.model, request.device),
-                                          ladder_bounds(changed, shape)));
+      fit::peak_with(shape, fit::top_rung(wanted_settings(changed), ladder_bounds(changed, shape)));
   const EvaluationPlan evaluation =
       choose_evaluation({.config = config,
                          .model = request.model,

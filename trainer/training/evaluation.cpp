@@ -1,6 +1,5 @@
 #include "training/evaluation.h"
 
-#include <algorithm>
 #include <cmath>
 #include <iterator>
 
@@ -20,11 +19,9 @@ double evaluation_loss(const model::Transformer& model, const data::MicroBatch& 
     return sum;
   };
   if (recovery == nullptr) return attempt(settings);
-  fit::LadderBounds bounds = bounds_of(batch);
-  bounds.head_chunk = std::max(bounds.head_chunk, settings.memory.head_chunk_bytes);
   return recovery->run(
-      {.during = "an evaluation of " + text_of(batch), .settings = SettingsOf::kEval}, bounds,
-      settings, attempt);
+      {.during = "an evaluation of " + text_of(batch), .settings = SettingsOf::kEval},
+      bounds_of(batch, settings), settings, attempt);
 }
 
 Evaluation evaluate(const model::Transformer& model, std::span<const data::Example> examples,

@@ -90,8 +90,10 @@ Attempted attempted_step(const data::StepBatch& batch, int64_t step,
   return what;
 }
 
-fit::LadderBounds bounds_of(const data::MicroBatch& batch) {
-  return {.num_documents = std::ssize(batch.documents), .num_tokens = batch.num_tokens()};
+fit::LadderBounds bounds_of(const data::MicroBatch& batch, const fit::StepSettings& start) {
+  return {.num_documents = std::ssize(batch.documents),
+          .num_tokens = batch.num_tokens(),
+          .head_chunk = std::max(fit::kFullHeadChunk, start.memory.head_chunk_bytes)};
 }
 
 OomRecovery::OomRecovery(memory::Device& device, int64_t most_recoveries,

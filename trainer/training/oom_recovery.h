@@ -48,8 +48,9 @@ std::string text_of(const data::MicroBatch& batch);
 Attempted attempted_step(const data::StepBatch& batch, int64_t step,
                          std::span<const data::Example> examples);
 
-// Of an evaluation's batch, which has nothing but its documents to be cut between.
-fit::LadderBounds bounds_of(const data::MicroBatch& batch);
+// Of an evaluation's batch, which has nothing but its documents to be cut between, and starts with
+// `start`.
+fit::LadderBounds bounds_of(const data::MicroBatch& batch, const fit::StepSettings& start);
 
 class OomRecovery {
  public:

@@ -39,8 +39,7 @@ PlannedRung planned_rung(const ReportRequest& request, const Peaks& peaks, const
 // before the first rung that fits. peaks: of the model as it is loaded.
 std::vector<PlannedRung> planned_rungs(const ReportRequest& request, const Peaks& peaks,
                                        const StepPlan& plan, const fit::Work& work) {
-  std::vector<fit::StepSettings> ladder = {
-      wanted_settings(request.plan.config, request.plan.model, request.plan.device)};
+  std::vector<fit::StepSettings> ladder = {wanted_settings(request.plan)};
   while (const auto next = fit::next_rung(ladder.back(), plan.bounds)) ladder.push_back(*next);
   const fit::StepSettings& chosen = plan.choice.settings;
   if (plan.choice.fits && std::ranges::find(ladder, chosen) == ladder.end()) {

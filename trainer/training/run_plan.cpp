@@ -100,17 +100,18 @@ int64_t full_head_chunk(c10::DeviceType device) {
 
 // Recomputed blocks keep their dequantised weights for the backward pass as long as there is room:
 // fewer passes over memory, the same bits.
-fit::StepSettings wanted_settings(const RunConfig& config, const format::ModelConfig& model,
-                                  c10::DeviceType device) {
+fit::StepSettings wanted_settings(const PlanRequest& request) {
+  const RunConfig& config = request.config;
   const bool is_auto = config.gradient_checkpointing.mode == Recompute::Mode::kAuto;
-  return {.memory = {
-              .num_recomputed = is_auto ? 0 : most_recomputed(config.gradient_checkpointing, model),
-              .dequantisation = config.load_in_4bit ? model::Dequantisation::kOnceABlock
-                                                    : model::Dequantisation::kEachProduct,
-              .checkpoints = config.activation_offloading ? model::Checkpoints::kOnHost
-                                                          : model::Checkpoints::kOnDevice,
-              .mlp_tile = config.tiled_mlp ? mlp_tile(model) : 0,
-              .head_chunk_bytes = full_head_chunk(device)}};
+  return {
+      .memory = {.num_recomputed =
+                     is_auto ? 0 : most_recomputed(config.gradient_checkpointing, request.model),
+                 .dequantisation = config.load_in_4bit ? model::Dequantisation::kOnceABlock
+                                                       : model::Dequantisation::kEachProduct,
+                 .checkpoints = config.activation_offloading ? model::Checkpoints::kOnHost
+                                                             : model::Checkpoints::kOnDevice,
+                 .mlp_tile = config.tiled_mlp ? mlp_tile(request.model) : 0,
+                 .head_chunk_bytes = full_head_chunk(request.device)}};
 }
 
 fit::LadderBounds ladder_bounds(const PlanRequest& request, const fit::StepShape& shape) {
@@ -132,8 +133,7 @@ fit::LadderBounds ladder_bounds(const PlanRequest& request, const fit::StepShape
         std::max(bounds.num_documents, bounds.num_tokens / shape.packed_lengths.front());
   }
   if (bounds.has_own_memory && request.host_limit > 0) {
-    const fit::StepSettings top =
-        fit::top_rung(wanted_settings(config, request.model, request.device), bounds);
+    const fit::StepSettings top = fit::top_rung(wanted_settings(request), bounds);
     bounds.has_own_memory = fit::host_peak(fit::with_settings(shape, top)) <= request.host_limit;
   }
   return bounds;
@@ -190,7 +190,7 @@ StepPlan plan_step(const PlanRequest& request) {
 
 StepPlan plan_step(const PlanRequest& request, fit::StepPeaks& peaks, const RunLoad& load) {
   const int64_t num_blocks = request.model.num_layers;
-  const fit::StepSettings start = wanted_settings(request.config, request.model, request.device);
+  const fit::StepSettings start = wanted_settings(request);
   StepPlan plan{.model = peaks.shape().model};
   if (request.config.layer_offloading) plan.model.num_streamed = num_blocks;
   plan.bounds = ladder_bounds(request, peaks.streaming(plan.model.num_streamed).shape());
@@ -225,8 +225,7 @@ fit::Choice choose_from(const PlanRequest& request, const RunPlan& plan,
   fit::StepPeaks peaks(std::move(shape));
   fit::StepSettings from = start;
   // From a machine with more of it, perhaps.
-  const auto wanted =
-      wanted_settings(request.config, request.model, request.device).memory.checkpoints;
+  const auto wanted = wanted_settings(request).memory.checkpoints;
   if (!plan.bounds.has_own_memory) from.memory.checkpoints = wanted;
   return choose(request, load_of(request), peaks, from, plan.bounds);
 }
@@ -260,7 +259,7 @@ RunPlan plan_run(const PlanRequest& request) {
   if (!step.choice.fits) refuse(request, step);
   if (!fits_on_host(request, step.choice)) throw host_misfit(request, step.choice);
   plan.model = step.model;
-  plan.wanted = wanted_settings(config, request.model, request.device);
+  plan.wanted = wanted_settings(request);
   plan.settings = step.choice.settings;
   plan.bounds = step.bounds;
   plan.train_peak = step.choice.peak;

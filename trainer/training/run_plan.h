@@ -71,8 +71,7 @@ int64_t total_steps(const RunConfig& config, int64_t steps_in_epoch);
 step::StepOptions step_options(const RunConfig& config, const fit::StepSettings& settings);
 
 // The settings that the configuration asks for itself, before anything is changed to make it fit.
-fit::StepSettings wanted_settings(const RunConfig& config, const format::ModelConfig& model,
-                                  c10::DeviceType device);
+fit::StepSettings wanted_settings(const PlanRequest& request);
 
 // What bounds the ladder of the run's largest step, `shape`. Without the host's memory where the
 // top of the ladder would not fit into it: in the middle of a run nobody asks again.
