@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-PROGRAMS = ("rung", "librung_cuda.so", "rung_gpu_kernels", "rung_gpu_models")
+PROGRAMS = ("rung", "librung_cuda.so", "rung_gpu_kernels", "rung_gpu_models", "rung_gpu_runs")
 LIBRARIES = ("libyaml-cpp", "libfmt", "libonig", "libutf8proc", "libcrypto", "libgtest")
 LIMIT = 64 << 20  # bytes of a bundle
 

@@ -13,7 +13,6 @@ from gpu_checks.processes import OUT_OF_TIME, Clock, steps_of
 CARD = ["memory_limit=23.0GiB"]
 PACKED = [*CARD, "sequence_len=2048", "micro_batch_size=2"]
 LEAN = ["gradient_checkpointing=true", "embedding_offloading=true"]
-ROWS = ("1x2048", "2x2048", "1x16384")
 DOES_NOT_FIT = 4  # rung's exit code
 
 
@@ -35,10 +34,12 @@ def bandwidth(session, clock):
     session.suite(clock, "NF4 dequantisation, 4096 x 14336", "rung_gpu_kernels", "Bandwidth*")
 
 
-def attention(rows):
-    def part(session, clock):
-        session.suite(clock, f"attention of 8B, {rows}", "rung_gpu_models", f"*Attention*/{rows}")
-    return part
+def attention(session, clock):
+    session.suite(clock, "attention where documents fill their rows", "rung_gpu_models", "*Attention*")
+
+
+def runs(session, clock):
+    session.suites(clock, "runs against the CPU", "rung_gpu_runs", seconds=90, leave_out="")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +122,7 @@ class Part:
 PARTS = (
     Part("correct", "models against the CPU", 150, models),
     Part("correct", "kernels", 150, kernels),
+    Part("correct", "runs", 90, runs),
     Part("bench", "8B", 120, Bench("2 x 2048", "llama-3.1-8b", PACKED, bar=("tokens_per_second", "least", 8600))),
     Part("long", "longest sequence, 8B", 260, longest),
     Part("long", "70B", 200, Bench("streamed", "llama-3-70b",
@@ -131,7 +133,7 @@ PARTS = (
     Part("bench", "qwen3-0.6b", 60, Bench("2 x 2048", "qwen3-0.6b", PACKED, bar=("tokens_per_second", "least", 18000))),
     Part("bench", "qwen3-1.7b", 60, Bench("2 x 2048", "qwen3-1.7b", PACKED, bar=("tokens_per_second", "least", 18000))),
     Part("bench", "NF4 dequantisation", 60, bandwidth),
-    *(Part("bench", f"attention of 8B, {rows}", 60, attention(rows)) for rows in ROWS),
+    Part("bench", "attention", 60, attention),
     Part("bench", "8B recomputed", 90, Bench("all recomputed", "llama-3.1-8b",
                                              [*PACKED, "gradient_checkpointing=true"], steps=3)),
     Part("bench", "8B offloaded", 90, Bench("all recomputed, inputs on the host", "llama-3.1-8b",

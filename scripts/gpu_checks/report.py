@@ -21,17 +21,17 @@ def gib(size):
 
 
 def attention_cell(recorded):
-    """Times and distances of tests/gpu/attention_gpu.cpp; keys start with the name of the kernel."""
+    """Times, memory and distances of tests/gpu/attention_gpu.cpp; keys start with the name of the kernel."""
     parts = []
-    for kernel in ("flash", "cudnn_dense", "cudnn_packed"):
-        if kernel in recorded:  # why it refused
-            parts.append(f"{kernel} {recorded[kernel]}")
-        elif f"{kernel}_tflops" in recorded:
-            forward, backward, rate = (recorded[f"{kernel}_{key}"] for key in ("forward_ms", "backward_ms", "tflops"))
-            parts.append(f"{kernel} {forward} + {backward} ms, {rate} TFLOP/s")
-            if f"{kernel}_out_difference" in recorded:
-                parts[-1] += (f", differs by {recorded[f'{kernel}_out_difference']}, gradients by "
-                              f"{recorded[f'{kernel}_gradient_difference']}")
+    for kernel in ("flash", "cudnn"):
+        if f"{kernel}_tflops" in recorded:
+            forward, backward, rate = (float(recorded[f"{kernel}_{key}"])
+                                       for key in ("forward_ms", "backward_ms", "tflops"))
+            mib = float(recorded[f"{kernel}_backward_bytes"]) / 2**20
+            parts.append(f"{kernel} {forward:.3g} + {backward:.3g} ms, {rate:.0f} TFLOP/s, backward takes {mib:.0f} MiB")
+    if "cudnn_out_difference" in recorded:
+        parts.append(f"results differ by {float(recorded['cudnn_out_difference']):.1e}, gradients by "
+                     f"{float(recorded['cudnn_gradient_difference']):.1e}")
     return "; ".join(parts)
 
 

@@ -1,161 +1,70 @@
-// ATen's attention of cuDNN against its FlashAttention-2, which rung takes
-// (ops/attention_kernels.h): the time of a forward and a backward pass, and how far their results
-// are apart, at the shapes of an 8B model.
-//
-// cuDNN's is called in two ways. "dense": rows of one length, as many as there are; the graph that
-// cuDNN compiles for a shape is kept. "packed": documents of any length, as rung has them. There
-// ATen compiles the graph anew at every call, and takes q, k and v to have no gaps between their
-// rows, which those of one projection have (source: aten/src/ATen/native/cudnn/MHA.cpp): they are
-// copied beforehand, and the time of that is not in the figures.
-#include <ATen/ops/_cudnn_attention_backward.h>
-#include <ATen/ops/_cudnn_attention_forward.h>
-#include <ATen/ops/_flash_attention_backward.h>
-#include <ATen/ops/_flash_attention_forward.h>
-#include <ATen/ops/_scaled_dot_product_cudnn_attention.h>
-#include <ATen/ops/_scaled_dot_product_cudnn_attention_backward.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/empty.h>
+// Attention of documents that fill their rows: cuDNN's, which rung takes there on Hopper, against
+// FlashAttention-2, which it takes elsewhere (ops/attention.h): the time of a forward and a
+// backward pass, the memory of the latter, and how far their results are apart.
 #include <ATen/ops/randn.h>
 #include <c10/core/Event.h>
-#include <c10/core/GradMode.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
-#include <c10/util/Exception.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <optional>
 #include <string>
-#include <tuple>
 #include <vector>
 
+#include "ops/attention.h"
 #include "tests/gpu/open_gpu.h"
 #include "tests/support/counting.h"
 
 namespace rung::testing {
 namespace {
 
-constexpr int64_t kHeads = 32;
-constexpr int64_t kKvHeads = 8;
-constexpr int64_t kHeadDim = 128;
-
 struct Rows {
   std::string name;
   int64_t count;   // documents
   int64_t length;  // tokens of each
+  int64_t num_heads;
+  int64_t num_kv_heads;
+  int64_t head_dim;
 
   int64_t tokens() const { return count * length; }
   // Of the causal halves of QK' and PV, and of the five products of the backward pass.
   double flops() const {
     const double product = 2.0 * static_cast<double>(length) * static_cast<double>(length) *
-                           static_cast<double>(kHeads * kHeadDim) / 2.0;
+                           static_cast<double>(num_heads * head_dim) / 2.0;
     return 7.0 * product * static_cast<double>(count);
   }
 };
 
-struct Inputs {
-  Rows rows;
-  at::Tensor q;           // [tokens, heads, head_dim], as k and v a view of one projection
-  at::Tensor k;           // [tokens, kv_heads, head_dim]
-  at::Tensor v;           // [tokens, kv_heads, head_dim]
-  at::Tensor dout;        // [tokens, heads, head_dim]
-  at::Tensor cu_seqlens;  // [count + 1] int32
-  double scale = 1.0 / std::sqrt(static_cast<double>(kHeadDim));
-
-  explicit Inputs(const Rows& shape) : rows(shape) {
-    const auto options = at::TensorOptions(gpu().torch_device()).dtype(c10::kBFloat16);
-    const at::Tensor qkv = at::randn({rows.tokens(), kHeads + 2 * kKvHeads, kHeadDim}, options);
-    q = qkv.narrow(1, 0, kHeads);
-    k = qkv.narrow(1, kHeads, kKvHeads);
-    v = qkv.narrow(1, kHeads + kKvHeads, kKvHeads);
-    dout = at::randn({rows.tokens(), kHeads, kHeadDim}, options);
-    cu_seqlens = at::arange(0, rows.tokens() + 1, rows.length, options.dtype(c10::kInt));
+class RowAttention {
+ public:
+  RowAttention(const Rows& rows, bool by_cudnn)
+      : heads_{.num_heads = rows.num_heads,
+               .num_kv_heads = rows.num_kv_heads,
+               .head_dim = rows.head_dim,
+               .scale = 1.0f / std::sqrt(static_cast<float>(rows.head_dim)),
+               .kernel = ops::AttentionKernel::kFlash,
+               .cudnn_length = by_cudnn ? rows.length : 0} {
+    std::vector<kernels::AttentionSegment> segments;
+    for (int64_t i = 0; i < rows.count; ++i) {
+      const int64_t begin = i * rows.length;
+      segments.push_back(
+          {.q_begin = begin, .num_q = rows.length, .k_begin = begin, .num_k = rows.length});
+    }
+    documents_ = ops::make_documents(std::move(segments), heads_.kernel, gpu().torch_device());
   }
+
+  at::Tensor forward(const at::Tensor& qkv) const { return attention(qkv, heads_, documents_); }
+
+ private:
+  ops::AttentionHeads heads_;
+  ops::AttentionDocuments documents_;
 };
 
-// What a forward pass leaves for the backward pass.
-struct Saved {
-  at::Tensor out;
-  at::Tensor lse;
-  at::Tensor seed;
-  at::Tensor offset;
-};
-
-// In the order of q, k and v.
-using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
-
-struct Kernel {
-  std::string name;
-  std::function<Saved()> forward;
-  std::function<Gradients(const Saved&)> backward;
-  // From the kernel's layout to that of the inputs.
-  std::function<at::Tensor(const at::Tensor&)> by_token = [](const at::Tensor& x) { return x; };
-};
-
-Kernel flash(const Inputs& x) {
-  const auto forward = [&x] {
-    const auto [out, lse, rng_state, unused, mask] = at::_flash_attention_forward(
-        x.q, x.k, x.v, x.cu_seqlens, x.cu_seqlens, x.rows.length, x.rows.length, /*dropout_p=*/0.0,
-        /*is_causal=*/true, /*return_debug_mask=*/false, x.scale);
-    return Saved{out, lse, rng_state, at::empty({0}, x.q.options())};
-  };
-  const auto backward = [&x](const Saved& saved) {
-    return at::_flash_attention_backward(x.dout, x.q, x.k, x.v, saved.out, saved.lse, x.cu_seqlens,
-                                         x.cu_seqlens, x.rows.length, x.rows.length,
-                                         /*dropout_p=*/0.0, /*is_causal=*/true, saved.seed,
-                                         saved.offset, x.scale);
-  };
-  return {"flash", forward, backward};
-}
-
-Kernel cudnn_dense(const Inputs& x) {
-  // [tokens, heads, head_dim] -> [rows, heads, length, head_dim], a view
-  const auto dense = [&x](const at::Tensor& packed) {
-    return packed.view({x.rows.count, x.rows.length, packed.size(1), kHeadDim}).transpose(1, 2);
-  };
-  const auto forward = [&x, dense] {
-    const auto result = at::_scaled_dot_product_cudnn_attention(
-        dense(x.q), dense(x.k), dense(x.v), /*attn_bias=*/std::nullopt,
-        /*compute_log_sumexp=*/true, /*dropout_p=*/0.0, /*is_causal=*/true,
-        /*return_debug_mask=*/false, x.scale);
-    return Saved{std::get<0>(result), std::get<1>(result), std::get<6>(result),
-                 std::get<7>(result)};
-  };
-  const auto backward = [&x, dense](const Saved& saved) {
-    const at::Tensor none;
-    return at::_scaled_dot_product_cudnn_attention_backward(
-        dense(x.dout), dense(x.q), dense(x.k), dense(x.v), saved.out, saved.lse, saved.seed,
-        saved.offset, /*attn_bias=*/none, /*cum_seq_q=*/none, /*cum_seq_k=*/none, x.rows.length,
-        x.rows.length, /*dropout_p=*/0.0, /*is_causal=*/true, x.scale);
-  };
-  const auto by_token = [&x](const at::Tensor& result) {
-    return result.transpose(1, 2).reshape({x.rows.tokens(), result.size(1), kHeadDim});
-  };
-  return {"cudnn_dense", forward, backward, by_token};
-}
-
-Kernel cudnn_packed(const Inputs& x) {
-  struct Dense {
-    at::Tensor q, k, v;
-  };
-  const Dense in = {x.q.contiguous(), x.k.contiguous(), x.v.contiguous()};
-  const auto forward = [&x, in] {
-    const auto result = at::_cudnn_attention_forward(
-        in.q, in.k, in.v, /*attn_bias=*/std::nullopt, x.cu_seqlens, x.cu_seqlens, x.rows.length,
-        x.rows.length, /*compute_log_sumexp=*/true, /*dropout_p=*/0.0, /*is_causal=*/true,
-        /*return_debug_mask=*/false, x.scale);
-    return Saved{std::get<0>(result), std::get<1>(result), std::get<6>(result),
-                 std::get<7>(result)};
-  };
-  const auto backward = [&x, in](const Saved& saved) {
-    return at::_cudnn_attention_backward(x.dout, in.q, in.k, in.v, saved.out, saved.lse, saved.seed,
-                                         saved.offset, /*attn_bias=*/at::Tensor(), x.cu_seqlens,
-                                         x.cu_seqlens, x.rows.length, x.rows.length,
-                                         /*dropout_p=*/0.0, /*is_causal=*/true, x.scale);
-  };
-  return {"cudnn_packed", forward, backward};
+at::Tensor backward(const at::Tensor& out, const at::Tensor& qkv, const at::Tensor& dout) {
+  return torch::autograd::grad({out}, {qkv}, {dout}, /*retain_graph=*/false).front();
 }
 
 // Milliseconds of one run: the median of several series, each of as many runs as take some 50 ms.
@@ -186,81 +95,61 @@ double difference(const at::Tensor& got, const at::Tensor& expected) {
   return distance.item().toDouble() / wide.norm().item().toDouble();
 }
 
-struct Results {
-  at::Tensor out;
-  Gradients gradients;
+class Attention : public ::testing::TestWithParam<Rows> {
+ protected:
+  struct Results {
+    at::Tensor out;
+    at::Tensor dqkv;
+  };
+
+  // Records what the two passes take.
+  Results run(const std::string& name, bool by_cudnn) {
+    const Rows& rows = GetParam();
+    const RowAttention attention(rows, by_cudnn);
+    const auto both = [&] { return backward(attention.forward(qkv_), qkv_, dout_); };
+    Results results{.out = attention.forward(qkv_).detach(), .dqkv = both()};
+    const at::Tensor out = attention.forward(qkv_);
+    const int64_t workspace = taken_by(gpu().counter(), [&] { backward(out, qkv_, dout_); }).peak;
+    record(name + "_backward_bytes", static_cast<double>(workspace));
+    const double forward = milliseconds_of([&] { attention.forward(qkv_.detach()); });
+    const double milliseconds = milliseconds_of(both);
+    record(name + "_forward_ms", forward);
+    record(name + "_backward_ms", milliseconds - forward);
+    record(name + "_tflops", rows.flops() / milliseconds * 1e-9);
+    return results;
+  }
+
+  static void record(const std::string& key, double value) {
+    RecordProperty(key, fmt::format("{:.10g}", value));
+  }
+
+  at::TensorOptions options_ = at::TensorOptions(gpu().torch_device()).dtype(c10::kBFloat16);
+  at::Tensor qkv_ =
+      at::randn({GetParam().tokens(),
+                 (GetParam().num_heads + 2 * GetParam().num_kv_heads) * GetParam().head_dim},
+                options_)
+          .requires_grad_();
+  at::Tensor dout_ =
+      at::randn({GetParam().tokens(), GetParam().num_heads* GetParam().head_dim}, options_);
 };
 
-Results results_of(const Kernel& kernel) {
-  const Saved saved = kernel.forward();
-  const auto [dq, dk, dv] = kernel.backward(saved);
-  return {kernel.by_token(saved.out),
-          {kernel.by_token(dq), kernel.by_token(dk), kernel.by_token(dv)}};
-}
-
-void record(const std::string& key, double value) {
-  ::testing::Test::RecordProperty(key, fmt::format("{:.4g}", value));
-}
-
-void record_times(const Kernel& kernel, const Rows& rows) {
-  const double forward = milliseconds_of([&] { kernel.forward(); });
-  const Saved saved = kernel.forward();
-  const double backward = milliseconds_of([&] { kernel.backward(saved); });
-  record(kernel.name + "_forward_ms", forward);
-  record(kernel.name + "_backward_ms", backward);
-  record(kernel.name + "_tflops", rows.flops() / (forward + backward) * 1e-9);
-}
-
-// What `kernel` gives; nothing, and a record of why, where ATen refuses it. Faults of the GPU and a
-// lack of memory are no refusals: they are thrown.
-std::optional<Results> results_unless_refused(const Kernel& kernel) {
-  try {
-    Results results = results_of(kernel);
-    gpu().synchronize();  // faults of its kernels come to light
-    return results;
-  } catch (const c10::AcceleratorError&) {
-    throw;
-  } catch (const c10::OutOfMemoryError&) {
-    throw;
-  } catch (const c10::Error& error) {
-    const std::string text = error.what_without_backtrace();
-    ::testing::Test::RecordProperty(kernel.name, "refused: " + text.substr(0, text.find('\n')));
-  }
-  gpu().synchronize();  // cuDNN's message for a fault is a c10::Error too; the fault stays
-  return std::nullopt;
-}
-
-// Records what `kernel` takes and how far it is from `expected`, or why it is refused.
-void compare(const Kernel& kernel, const Rows& rows, const Results& expected) {
-  const std::optional<Results> got = results_unless_refused(kernel);
-  if (!got) return;
-  const double out = difference(got->out, expected.out);
-  const double gradients =
-      std::max({difference(std::get<0>(got->gradients), std::get<0>(expected.gradients)),
-                difference(std::get<1>(got->gradients), std::get<1>(expected.gradients)),
-                difference(std::get<2>(got->gradients), std::get<2>(expected.gradients))});
-  record(kernel.name + "_out_difference", out);
-  record(kernel.name + "_gradient_difference", gradients);
-  record_times(kernel, rows);
+TEST_P(Attention, OfCudnnIsThatOfFlash) {
+  const Results expected = run("flash", /*by_cudnn=*/false);
+  const Results got = run("cudnn", /*by_cudnn=*/true);
+  const double out = difference(got.out, expected.out);
+  const double gradient = difference(got.dqkv, expected.dqkv);
+  record("cudnn_out_difference", out);
+  record("cudnn_gradient_difference", gradient);
   // Both round to bf16, 2^-9, a few times on the way.
-  EXPECT_LT(std::max(out, gradients), 2e-2) << kernel.name;
-}
-
-class Attention : public ::testing::TestWithParam<Rows> {};
-
-TEST_P(Attention, CudnnAgainstFlash) {
-  const c10::NoGradGuard no_grad;
-  const Inputs inputs(GetParam());
-  const Kernel reference = flash(inputs);
-  const Results expected = results_of(reference);
-  record_times(reference, inputs.rows);
-  compare(cudnn_dense(inputs), inputs.rows, expected);
-  compare(cudnn_packed(inputs), inputs.rows, expected);
+  EXPECT_LT(std::max(out, gradient), 2e-2);
 }
 
 INSTANTIATE_TEST_SUITE_P(Rows, Attention,
-                         ::testing::Values(Rows{"1x2048", 1, 2048}, Rows{"2x2048", 2, 2048},
-                                           Rows{"1x16384", 1, 16384}),
+                         ::testing::Values(Rows{"1x2048", 1, 2048, 32, 8, 128},
+                                           Rows{"2x2048", 2, 2048, 32, 8, 128},
+                                           Rows{"1x16384", 1, 16384, 32, 8, 128},
+                                           Rows{"3x1000", 3, 1000, 9, 3, 64},
+                                           Rows{"2x1536", 2, 1536, 16, 16, 96}),
                          [](const auto& of) { return of.param.name; });
 
 }  // namespace

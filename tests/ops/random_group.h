@@ -52,13 +52,22 @@ inline ops::LinearGroup random_group(const GroupSpec& spec, uint64_t seed = 1) {
   group.in_features = spec.in_features;
   group.dropout = spec.dropout;
   int64_t num_adapters = 0;
-  for (const MemberSpec& member : spec.members) num_adapters += member.lora ? 1 : 0;
+  int64_t b_size = 0;
+  for (const MemberSpec& member : spec.members) {
+    if (!member.lora) continue;
+    ++num_adapters;
+    b_size += member.out_features * spec.rank;
+  }
+  const int64_t a_size = num_adapters * spec.rank * spec.in_features;
   if (num_adapters > 0) {
-    group.stacked_a = random_tensor({num_adapters * spec.rank, spec.in_features}, seed + 1,
-                                    c10::kFloat, 1.0 / std::sqrt(40.0));
+    group.parameters = at::empty({a_size + b_size}, c10::kFloat);
+    group.stacked_a = group.parameters.narrow(0, 0, a_size).view({-1, spec.in_features});
+    group.stacked_a.copy_(
+        random_tensor(group.stacked_a.sizes(), seed + 1, c10::kFloat, 1.0 / std::sqrt(40.0)));
     group.stacked_grad_a = at::zeros(group.stacked_a.sizes(), c10::kFloat);
   }
   int64_t row = 0;
+  int64_t b_offset = a_size;
   for (size_t i = 0; i < spec.members.size(); ++i) {
     const MemberSpec& of = spec.members[i];
     const uint64_t member_seed = seed * 100 + i;
@@ -67,9 +76,13 @@ inline ops::LinearGroup random_group(const GroupSpec& spec, uint64_t seed = 1) {
                        .first_row = group.out_features};
     if (of.bias) member.bias = random_tensor({of.out_features}, member_seed + 10, spec.compute);
     if (of.lora) {
+      const int64_t size = of.out_features * spec.rank;
+      const at::Tensor b =
+          group.parameters.narrow(0, b_offset, size).view({of.out_features, spec.rank});
+      b.copy_(random_tensor(b.sizes(), member_seed + 20, c10::kFloat, spec.b_scale));
+      b_offset += size;
       member.lora = {.a = group.stacked_a.narrow(0, row, spec.rank),
-                     .b = random_tensor({of.out_features, spec.rank}, member_seed + 20, c10::kFloat,
-                                        spec.b_scale),
+                     .b = b,
                      .grad_a = group.stacked_grad_a.narrow(0, row, spec.rank),
                      .grad_b = at::zeros({of.out_features, spec.rank}, c10::kFloat),
                      .scaling = spec.scaling,
@@ -101,6 +114,7 @@ inline ops::LinearGroup meta_copy(const ops::LinearGroup& group, const GroupSpec
   ops::LinearGroup copy = group;
   copy.stacked_a = meta_copy(group.stacked_a);
   copy.stacked_grad_a = meta_copy(group.stacked_grad_a);
+  copy.parameters = meta_copy(group.parameters);
   copy.resident_weight = meta_copy(group.resident_weight);
   for (ops::Linear& member : copy.members) {
     const int64_t out = member.weight.out_features();

@@ -32,7 +32,7 @@ class Machine(unittest.TestCase):
         self.bundle = self.folder / "bundle"
         self.bundle.mkdir()
         self.put("rung", (HERE / "fake_rung.py").read_text(encoding="utf-8"))
-        for name in ("rung_gpu_kernels", "rung_gpu_models"):
+        for name in ("rung_gpu_kernels", "rung_gpu_models", "rung_gpu_runs"):
             self.put(name, (HERE / "fake_tests.py").read_text(encoding="utf-8"))
         for name in ("librung_cuda.so", "shapes.yaml"):
             self.put(name, "")

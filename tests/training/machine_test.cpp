@@ -22,6 +22,7 @@ class FiguresOfAGpu final : public memory::Device {
   std::string name() const override { return "GPU"; }
   std::string pci_bus_id() const override { return "0000:3B:00.0"; }
   int64_t num_multiprocessors() const override { return 128; }
+  int64_t architecture() const override { return 90; }
   int64_t total_memory() const override { return 24 * kGiB; }
   int64_t free_memory() const override { return free_; }
   int64_t reserved() const override { return 0; }

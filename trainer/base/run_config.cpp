@@ -273,6 +273,12 @@ RunFields machine_fields() {
             "on a GPU: every sum in a fixed order, at a cost in time and memory; on a CPU every "
             "run is deterministic"},
        &RunConfig::deterministic},
+      {{.name = "attention",
+        .help = "on a GPU; auto: cuDNN's on Hopper and Blackwell where all documents of a "
+                "micro-batch have sequence_len tokens, FlashAttention-2 elsewhere; flash: "
+                "FlashAttention-2 everywhere",
+        .choices = {"auto", "flash"}},
+       &RunConfig::attention},
   };
 }
 

@@ -108,6 +108,7 @@ struct RunConfig {
   std::string device = "auto";
   int64_t num_threads = 0;  // 0 = one for each core that the process may use
   bool deterministic = false;
+  std::string attention = "auto";  // or "flash"
 
   // running
   int64_t eval_steps = 0;  // 0 = at the end only

@@ -98,6 +98,7 @@ struct Place {
   c10::DeviceType type = c10::kCPU;
   int64_t limit = 0;  // bytes for tensors
   int64_t num_multiprocessors = 0;
+  int64_t architecture = 0;
   int64_t host_limit = 0;                // bytes; 0: not known
   std::optional<fit::Gpu> of_the_table;  // not this machine, which can be measured
 };
@@ -109,6 +110,7 @@ Place this_machine(RunConfig& config) {
           .type = machine.device.torch_device().type(),
           .limit = machine.tensor_limit(),
           .num_multiprocessors = machine.device.num_multiprocessors(),
+          .architecture = machine.device.architecture(),
           .host_limit = machine.host_limit()};
 }
 
@@ -227,6 +229,7 @@ int run_plan(int argc, char** argv) {
                 .memory_limit = place.limit,
                 .device = place.type,
                 .num_multiprocessors = place.num_multiprocessors,
+                .architecture = place.architecture,
                 .host_limit = place.host_limit,
                 .rates = times.rates},
        .device = place.name,

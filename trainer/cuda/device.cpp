@@ -3,6 +3,7 @@
 #include <ATen/Context.h>
 #include <ATen/cuda/CUDAContext.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/neg.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/AllocatorConfig.h>
 #include <c10/cuda/CUDACachingAllocator.h>
@@ -12,6 +13,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <mutex>
 #include <unordered_map>
 
@@ -91,7 +93,7 @@ class CudaDevice final : public memory::Device {
     const std::optional<int64_t> before = nvml.memory_used(bus);
     c10::cuda::set_device(device_.index());
     C10_CUDA_CHECK(cudaGetDeviceProperties(&properties_, index));
-    check_architecture({.name = properties_.name, .number = architecture()},
+    check_architecture({.name = properties_.name, .number = static_cast<int>(architecture())},
                        kernel_architectures());
     // Segments that grow waste less where lengths vary (docs/decisions/caching-model.md); the plan
     // counts on them (fit/device_peak.h).
@@ -118,6 +120,7 @@ class CudaDevice final : public memory::Device {
 
   std::string pci_bus_id() const override { return bus_id(device_.index()); }
   int64_t num_multiprocessors() const override { return properties_.multiProcessorCount; }
+  int64_t architecture() const override { return properties_.major * 10 + properties_.minor; }
 
   int64_t total_memory() const override { return memory_info().total; }
   int64_t free_memory() const override { return memory_info().free + reserved(); }
@@ -146,8 +149,6 @@ class CudaDevice final : public memory::Device {
   void synchronize() override { c10::cuda::device_synchronize(); }
 
  private:
-  int architecture() const { return properties_.major * 10 + properties_.minor; }
-
   struct MemoryInfo {
     int64_t free;
     int64_t total;
@@ -160,12 +161,16 @@ class CudaDevice final : public memory::Device {
   }
 
   // Makes the context, and the cuBLAS handles and workspaces of both threads that multiply: this
-  // one and autograd's. They stay, and so are taken off every limit.
+  // one and autograd's. They stay, and so are taken off every limit. Autograd's thread comes to its
+  // context with the kernel of neg(): ATen warns of a thread whose first call is one of cuBLAS.
   void warm_up() const {
     const auto options = at::TensorOptions(device_).dtype(c10::kBFloat16);
     const at::Tensor a = at::zeros({64, 64}, options).requires_grad_();
-    torch::autograd::grad({at::mm(a, a)}, {a}, {at::zeros({64, 64}, options)});
+    torch::autograd::grad({at::neg(at::mm(a, a))}, {a}, {at::zeros({64, 64}, options)});
     C10_CUDA_CHECK(cudaDeviceSynchronize());
+    // Read by now, and the workspaces are made. While it is set LibTorch 2.11 parses it with a
+    // regular expression at every product, which takes longer than to launch one.
+    unsetenv("CUBLAS_WORKSPACE_CONFIG");
   }
 
   c10::Device device_;

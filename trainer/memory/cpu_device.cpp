@@ -16,6 +16,7 @@ class CpuDevice final : public Device {
   std::string name() const override { return "CPU"; }
   std::string pci_bus_id() const override { return {}; }
   int64_t num_multiprocessors() const override { return 0; }
+  int64_t architecture() const override { return 0; }
 
   int64_t total_memory() const override {
     return static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);

@@ -22,6 +22,7 @@ class Device {
   virtual std::string name() const = 0;             // "CPU", "NVIDIA H100 80GB HBM3 (sm_90)"
   virtual std::string pci_bus_id() const = 0;       // "0000:3B:00.0"; empty where it has none
   virtual int64_t num_multiprocessors() const = 0;  // of a GPU; else 0
+  virtual int64_t architecture() const = 0;         // of a GPU, 90 for sm_90; else 0
 
   // Bytes.
   virtual int64_t total_memory() const = 0;

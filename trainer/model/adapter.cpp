@@ -80,6 +80,9 @@ Adapter::Adapter(const std::vector<ops::LinearGroup*>& groups, const AdapterOpti
     const auto rows = static_cast<int64_t>(next - first) * options.r;
     group->stacked_a = matrix(parameters_, slots_[first].offset_a, rows, group->in_features);
     group->stacked_grad_a = matrix(gradients_, slots_[first].offset_a, rows, group->in_features);
+    const AdapterSlot& last = slots_[next - 1];
+    const int64_t end = last.offset_b + last.out_features * last.r;
+    group->parameters = parameters_.narrow(0, slots_[first].offset_a, end - slots_[first].offset_a);
   }
   TORCH_INTERNAL_ASSERT(next == slots_.size());
 }

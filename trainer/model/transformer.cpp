@@ -165,7 +165,8 @@ PassContext Transformer::make_context(std::span<const int32_t> positions) const 
       .head_dim = config_.head_dim,
       .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim)),
       .kernel = ops::attention_kernel_for(precision_.device, precision_.compute, config_.head_dim),
-      .num_multiprocessors = options_.deterministic_multiprocessors};
+      .num_multiprocessors = options_.deterministic_multiprocessors,
+      .cudnn_length = options_.cudnn_attention_length};
   context.rope = rope_;
   context.positions = ops::upload(positions, options_.device);
   return context;

@@ -27,6 +27,9 @@ struct ModelOptions {
   c10::DeviceType stands_for = c10::kCPU;
   // > 0: attention on a GPU with so many multiprocessors adds up in a fixed order.
   int64_t deterministic_multiprocessors = 0;
+  // > 0: attention of batches whose documents all have so many tokens goes to cuDNN
+  // (ops/attention.h).
+  int64_t cudnn_attention_length = 0;
   // The embedding table in host memory: rows are looked up there and sent. Not with tied weights,
   // where it is the head, too.
   bool embedding_on_host = false;

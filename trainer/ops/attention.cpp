@@ -22,14 +22,21 @@ using torch::autograd::variable_list;
 constexpr int64_t kFlashHeadMultiple = 8;
 constexpr int64_t kFlashMostFeatures = 256;
 
+// What cuDNN takes in both passes (source: check_cudnn_tensor_shapes there).
+constexpr int64_t kCudnnHeadMultiple = 8;
+constexpr int64_t kCudnnMostFeatures = 128;
+constexpr int64_t kCudnnLeastLength = 1024;  // below, it is slower
+
 struct AttentionPasses {
   AttentionResult (*forward)(const QkvViews&, const AttentionHeads&, const AttentionDocuments&);
   void (*backward)(const QkvViews&, const AttentionResult&, const at::Tensor&,
                    const AttentionHeads&, const AttentionDocuments&, const QkvViews&);
 };
 
-AttentionPasses passes_of(AttentionKernel kernel) {
-  switch (kernel) {
+AttentionPasses passes_of(const QkvViews& x, const AttentionHeads& heads,
+                          const AttentionDocuments& documents) {
+  if (is_for_cudnn(x, heads, documents)) return {&cudnn_attention, &cudnn_attention_backward};
+  switch (heads.kernel) {
     case AttentionKernel::kTiled:
       return {&tiled_attention, &tiled_attention_backward};
     case AttentionKernel::kFlash:
@@ -42,7 +49,7 @@ AttentionPasses passes_of(AttentionKernel kernel) {
 
 AttentionResult run_forward(const QkvViews& x, const AttentionHeads& heads,
                             const AttentionDocuments& documents) {
-  return passes_of(heads.kernel).forward(x, heads, documents);
+  return passes_of(x, heads, documents).forward(x, heads, documents);
 }
 
 class AttentionNode final : public torch::autograd::Node {
@@ -62,9 +69,9 @@ class AttentionNode final : public torch::autograd::Node {
     qkv_.reset_data();
     const at::Tensor dout = grads[0].contiguous();
     at::Tensor dqkv = at::empty(qkv.sizes(), qkv.options());
-    passes_of(heads_.kernel)
-        .backward(split_qkv(qkv, heads_), saved_, dout, heads_, documents_,
-                  split_qkv(dqkv, heads_));
+    const QkvViews x = split_qkv(qkv, heads_);
+    passes_of(x, heads_, documents_)
+        .backward(x, saved_, dout, heads_, documents_, split_qkv(dqkv, heads_));
     release_variables();
     return {dqkv};
   }
@@ -93,6 +100,12 @@ AttentionKernel attention_kernel_for(c10::DeviceType device, c10::ScalarType com
   return is_half && head_dim % kFlashHeadMultiple == 0 && head_dim <= kFlashMostFeatures
              ? AttentionKernel::kFlash
              : AttentionKernel::kProducts;
+}
+
+bool prefers_cudnn(int64_t architecture, int64_t head_dim, int64_t length) {
+  const int64_t major = architecture / 10;
+  return (major == 9 || major == 10) && length >= kCudnnLeastLength &&
+         head_dim % kCudnnHeadMultiple == 0 && head_dim <= kCudnnMostFeatures;
 }
 
 QkvViews split_qkv(const at::Tensor& qkv, const AttentionHeads& heads) {

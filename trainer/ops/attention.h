@@ -12,13 +12,19 @@ namespace rung::ops {
 
 enum class AttentionKernel {
   kTiled,     // rung's own, on the CPU
-  kFlash,     // ATen's FlashAttention-2, on CUDA
+  kFlash,     // ATen's FlashAttention-2, on CUDA, or cuDNN's (cudnn_length)
   kProducts,  // matrix products and a softmax, for what FlashAttention-2 does not take
 };
 
 // The one for these heads on this kind of device.
 AttentionKernel attention_kernel_for(c10::DeviceType device, c10::ScalarType compute,
                                      int64_t head_dim);
+
+// Whether a GPU of this architecture (90: sm_90) is better served with cuDNN's attention than with
+// FlashAttention-2 where all documents have `length` tokens: long ones on Hopper, measured
+// (docs/benchmarks/gpu.md), and on Blackwell's data center chips, whose tensor cores
+// FlashAttention-2 does not know either.
+bool prefers_cudnn(int64_t architecture, int64_t head_dim, int64_t length);
 
 struct AttentionHeads {
   int64_t num_heads = 0;
@@ -28,6 +34,9 @@ struct AttentionHeads {
   AttentionKernel kernel = AttentionKernel::kTiled;
   // kFlash: > 0, that of the GPU, where the backward pass is to add up in a fixed order.
   int64_t num_multiprocessors = 0;
+  // kFlash: > 0, batches whose documents all have so many tokens go to cuDNN, in no fixed order. It
+  // compiles a graph for every shape, a tenth of a second: so one length, that of full rows.
+  int64_t cudnn_length = 0;
 };
 
 // Which tokens see which: the documents (or sequences with a cache) of one batch.

@@ -18,9 +18,11 @@ QkvViews split_qkv(const at::Tensor& qkv, const AttentionHeads& heads);
 
 // What the backward pass needs of the forward pass beside qkv.
 struct AttentionResult {
-  at::Tensor out;        // [tokens, num_heads * head_dim]
-  at::Tensor lse;        // log-sum-exps of the scores, fp32, laid out as the kernel likes
-  at::Tensor rng_state;  // flash: handed to its backward as it came
+  at::Tensor out;  // [tokens, num_heads * head_dim]
+  at::Tensor lse;  // log-sum-exps of the scores, fp32, laid out as the kernel likes
+  // Handed to the backward pass as they came: of FlashAttention-2, and seed and offset of cuDNN.
+  at::Tensor rng_state;
+  at::Tensor rng_offset;
 };
 
 // out and lse, not filled; on the meta device what they take.
@@ -40,6 +42,16 @@ void tiled_attention_backward(const QkvViews& x, const AttentionResult& saved,
 AttentionResult flash_attention(const QkvViews& x, const AttentionHeads& heads,
                                 const AttentionDocuments& documents);
 void flash_attention_backward(const QkvViews& x, const AttentionResult& saved,
+                              const at::Tensor& dout, const AttentionHeads& heads,
+                              const AttentionDocuments& documents, const QkvViews& dqkv);
+
+// ATen's attention of cuDNN, on batches that are for it: all documents are as long as
+// heads.cudnn_length. Source of the call: aten/src/ATen/native/cudnn/MHA.cpp.
+bool is_for_cudnn(const QkvViews& x, const AttentionHeads& heads,
+                  const AttentionDocuments& documents);
+AttentionResult cudnn_attention(const QkvViews& x, const AttentionHeads& heads,
+                                const AttentionDocuments& documents);
+void cudnn_attention_backward(const QkvViews& x, const AttentionResult& saved,
                               const at::Tensor& dout, const AttentionHeads& heads,
                               const AttentionDocuments& documents, const QkvViews& dqkv);
 

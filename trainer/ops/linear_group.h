@@ -47,6 +47,9 @@ struct LinearGroup {
   // buffers as the members' own. Undefined where no member has one.
   at::Tensor stacked_a;
   at::Tensor stacked_grad_a;
+  // All parameters of the group's adapters, [n] fp32: stacked_a, then the B of each, as they lie in
+  // that buffer.
+  at::Tensor parameters;
 
   // Inference: the stacked weight [out, in] in the compute dtype, filled once; undefined while
   // training.

@@ -6,6 +6,7 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "memory/counter.h"
 #include "ops/gemm.h"
@@ -20,6 +21,40 @@ using memory::ComponentScope;
 using torch::autograd::variable_list;
 
 bool has_adapter(const LinearGroup& group) { return group.stacked_a.defined(); }
+
+// The adapters of a group in the dtype of a product: one conversion for all of them.
+struct AdapterOperands {
+  at::Tensor a;               // [sum of r, in]
+  std::vector<at::Tensor> b;  // [out, r] for each member with an adapter
+};
+
+AdapterOperands operands_of(const LinearGroup& group, c10::ScalarType dtype) {
+  const at::Tensor all = as_dtype(group.parameters, dtype);
+  int64_t offset = 0;
+  const auto next = [&](const at::Tensor& like) {
+    const at::Tensor matrix = all.narrow(0, offset, like.numel()).view(like.sizes());
+    offset += like.numel();
+    return matrix;
+  };
+  AdapterOperands operands{.a = next(group.stacked_a), .b = {}};
+  for (const Linear& member : group.members) {
+    if (member.lora.defined()) operands.b.push_back(next(member.lora.b));
+  }
+  return operands;
+}
+
+// Calls visit(member, index among those with an adapter, first column among their ranks).
+template <typename Visit>
+void for_each_adapter(const LinearGroup& group, const Visit& visit) {
+  size_t index = 0;
+  int64_t column = 0;
+  for (const Linear& member : group.members) {
+    if (!member.lora.defined()) continue;
+    visit(member, index, column);
+    column += member.lora.a.size(0);
+    ++index;
+  }
+}
 
 bool has_dropout(const LinearGroup& group, const ProjectOptions& options) {
   return options.row_keys.defined() && group.dropout > 0.0;
@@ -41,23 +76,19 @@ at::Tensor dropped(const at::Tensor& h, const Linear& member, const LinearGroup&
 }
 
 // H = D(h) A' for every adapter of the group, side by side: [tokens, sum of r].
-at::Tensor down_project(const at::Tensor& h, const LinearGroup& group,
+at::Tensor down_project(const at::Tensor& h, const at::Tensor& a, const LinearGroup& group,
                         const ProjectOptions& options) {
-  const at::Tensor a = as_dtype(group.stacked_a, h.scalar_type());
   at::Tensor low = at::empty({h.size(0), a.size(0)}, h.options());
   if (!has_dropout(group, options)) {
     gemm_set(low, h, a.t(), options.precision);
     return low;
   }
-  int64_t column = 0;
-  for (const Linear& member : group.members) {
-    if (!member.lora.defined()) continue;
+  for_each_adapter(group, [&](const Linear& member, size_t, int64_t column) {
     const int64_t r = member.lora.a.size(0);
     at::Tensor slice = low.narrow(1, column, r);
     gemm_set(slice, dropped(h, member, group, options), a.narrow(0, column, r).t(),
              options.precision);
-    column += r;
-  }
+  });
   return low;
 }
 
@@ -69,18 +100,19 @@ bool has_bias(const LinearGroup& group) {
 // y [tokens, out] = the adapters' part, zero for members without one.
 void set_to_adapters(const at::Tensor& h, const LinearGroup& group, const ProjectOptions& options,
                      at::Tensor& y) {
-  const at::Tensor low = down_project(h, group, options);
-  int64_t column = 0;
-  for (const Linear& member : group.members) {
-    at::Tensor slice = y.narrow(1, member.first_row, member.weight.out_features());
-    if (!member.lora.defined()) {
-      if (!slice.is_meta()) slice.zero_();
-      continue;
-    }
-    const int64_t r = member.lora.a.size(0);
-    gemm_set(slice, low.narrow(1, column, r), as_dtype(member.lora.b, y.scalar_type()).t(),
+  const AdapterOperands adapters = operands_of(group, h.scalar_type());
+  const at::Tensor low = down_project(h, adapters.a, group, options);
+  const auto columns_of = [&](const Linear& member) {
+    return y.narrow(1, member.first_row, member.weight.out_features());
+  };
+  for_each_adapter(group, [&](const Linear& member, size_t index, int64_t column) {
+    at::Tensor slice = columns_of(member);
+    gemm_set(slice, low.narrow(1, column, member.lora.a.size(0)), adapters.b[index].t(),
              options.precision, member.lora.scaling);
-    column += r;
+  });
+  if (y.is_meta()) return;
+  for (const Linear& member : group.members) {
+    if (!member.lora.defined()) columns_of(member).zero_();
   }
 }
 
@@ -119,7 +151,9 @@ void forward_extended(const at::Tensor& h, const LinearGroup& group, const Proje
   const int64_t k = (in + rank + 1 + 7) / 8 * 8;
   at::Tensor x_ext = at::empty({h.size(0), k}, h.options());
   at::Tensor w_ext = at::empty({group.out_features, k}, h.options());
-  const at::Tensor low = rank > 0 ? down_project(h, group, options) : at::Tensor();
+  const at::Tensor low =
+      rank > 0 ? down_project(h, operands_of(group, h.scalar_type()).a, group, options)
+               : at::Tensor();
   const at::Tensor w = stacked_weight(group, options.precision, h.device(), options.weights);
   if (!h.is_meta()) {
     x_ext.narrow(1, in, k - in).zero_();
@@ -206,67 +240,65 @@ class ProjectNode : public torch::autograd::Node {
     const ComponentScope activations(Component::kActivations);  // graph.h says why
     const at::Tensor dy = gradient.contiguous();
     const at::Tensor dh = at::empty({dy.size(0), group_.in_features}, dy.options());
-    const at::Tensor q = input_gradient(dy, dh);
+    const AdapterOperands adapters = operands(dy.scalar_type());
+    const at::Tensor q = input_gradient(dy, adapters, dh);
     at::Tensor x = std::move(x_);
     const StageGradient staged = stage_backward(stage_, dh, x, passed);
     x.reset();
-    if (q.defined()) adapter_gradients(dy, staged.h, q);
+    if (q.defined()) adapter_gradients(dy, staged.h, adapters.a, q);
     return staged.dx;
   }
 
  private:
+  // Empty where there is no adapter.
+  AdapterOperands operands(c10::ScalarType dtype) const {
+    const ComponentScope scope(Component::kWorkspace);
+    return has_adapter(group_) ? operands_of(group_, dtype) : AdapterOperands{};
+  }
+
   // Sets dh; returns Q [tokens, sum of r], undefined where there is no adapter. As in the forward
   // pass the adapters' part of dh comes first, where there is no dropout.
-  at::Tensor input_gradient(const at::Tensor& dy, at::Tensor dh) const {
+  at::Tensor input_gradient(const at::Tensor& dy, const AdapterOperands& adapters,
+                            at::Tensor dh) const {
     const ComponentScope scope(Component::kWorkspace);
-    const at::Tensor q = has_adapter(group_) ? low_rank_gradient(dy) : at::Tensor();
+    const at::Tensor q = has_adapter(group_) ? low_rank_gradient(dy, adapters.b) : at::Tensor();
     const bool masked = q.defined() && has_dropout(group_, options_);
-    if (q.defined() && !masked) {
-      gemm_set(dh, q, as_dtype(group_.stacked_a, dy.scalar_type()), options_.precision);
-    }
+    if (q.defined() && !masked) gemm_set(dh, q, adapters.a, options_.precision);
     const at::Tensor w = stacked_weight(group_, options_.precision, dy.device(), options_.weights);
     if (q.defined() && !masked) {
       gemm_add(dh, dy, w, options_.precision);
     } else {
       gemm_set(dh, dy, w, options_.precision);
     }
-    if (masked) add_masked(q, dh);
+    if (masked) add_masked(q, adapters.a, dh);
     return q;
   }
 
   // Q: s dY B for every adapter of the group, side by side.
-  at::Tensor low_rank_gradient(const at::Tensor& dy) const {
+  at::Tensor low_rank_gradient(const at::Tensor& dy, const std::vector<at::Tensor>& b) const {
     at::Tensor q = at::empty({dy.size(0), group_.stacked_a.size(0)}, dy.options());
-    int64_t column = 0;
-    for (const Linear& member : group_.members) {
-      if (!member.lora.defined()) continue;
-      const int64_t r = member.lora.a.size(0);
-      at::Tensor q_m = q.narrow(1, column, r);
-      gemm_set(q_m, columns_of(dy, member), as_dtype(member.lora.b, dy.scalar_type()),
-               options_.precision, member.lora.scaling);
-      column += r;
-    }
+    for_each_adapter(group_, [&](const Linear& member, size_t index, int64_t column) {
+      at::Tensor q_m = q.narrow(1, column, member.lora.a.size(0));
+      gemm_set(q_m, columns_of(dy, member), b[index], options_.precision, member.lora.scaling);
+    });
     return q;
   }
 
   // Adds dA and dB.
-  void adapter_gradients(const at::Tensor& dy, const at::Tensor& h, const at::Tensor& q) const {
+  void adapter_gradients(const at::Tensor& dy, const at::Tensor& h, const at::Tensor& a,
+                         const at::Tensor& q) const {
     const ComponentScope scope(Component::kWorkspace);
-    const at::Tensor low = down_project(h, group_, options_);
-    int64_t column = 0;
-    for (const Linear& member : group_.members) {
-      if (!member.lora.defined()) continue;
+    const at::Tensor low = down_project(h, a, group_, options_);
+    for_each_adapter(group_, [&](const Linear& member, size_t, int64_t column) {
       const int64_t r = member.lora.a.size(0);
       at::Tensor grad_b = member.lora.grad_b;
       gemm_accumulate(grad_b, columns_of(dy, member).t(), low.narrow(1, column, r),
                       options_.precision, member.lora.scaling);
-      if (has_dropout(group_, options_)) {
-        at::Tensor grad_a = member.lora.grad_a;
-        gemm_accumulate(grad_a, q.narrow(1, column, r).t(), dropped(h, member, group_, options_),
-                        options_.precision);
-      }
-      column += r;
-    }
+      if (!has_dropout(group_, options_)) return;
+      at::Tensor grad_a = member.lora.grad_a;
+      gemm_accumulate(grad_a, q.narrow(1, column, r).t(), dropped(h, member, group_, options_),
+                      options_.precision);
+    });
     if (!has_dropout(group_, options_)) {
       at::Tensor grad_a = group_.stacked_grad_a;
       gemm_accumulate(grad_a, q.t(), h, options_.precision);
@@ -274,17 +306,13 @@ class ProjectNode : public torch::autograd::Node {
   }
 
   // dh += D'(Q A), member by member: each has a mask of its own.
-  void add_masked(const at::Tensor& q, at::Tensor& dh) const {
-    int64_t column = 0;
-    for (const Linear& member : group_.members) {
-      if (!member.lora.defined()) continue;
+  void add_masked(const at::Tensor& q, const at::Tensor& a, at::Tensor& dh) const {
+    for_each_adapter(group_, [&](const Linear& member, size_t, int64_t column) {
       const int64_t r = member.lora.a.size(0);
       at::Tensor dh_m = at::empty(dh.sizes(), dh.options());
-      gemm_set(dh_m, q.narrow(1, column, r), as_dtype(member.lora.a, dh.scalar_type()),
-               options_.precision);
+      gemm_set(dh_m, q.narrow(1, column, r), a.narrow(0, column, r), options_.precision);
       kernels_of(dh).lora_dropout_accumulate(dh_m, mask_of(member, group_, options_), dh);
-      column += r;
-    }
+    });
   }
 
   static at::Tensor columns_of(const at::Tensor& dy, const Linear& member) {

@@ -51,11 +51,11 @@ class StepMemory {
     // The peak: what is reserved now may be less, where the allocator ran dry and gave blocks back.
     const auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
     const int64_t reserved = stats().reserved_bytes[all].peak;
-    // Without cuBLAS's workspaces, which are in the allocator from the start: no plan has them.
-    memory.held_peak = reserved + device_.other() - device_.overhead();
-    // Kernels are loaded as they are first used, and then look like a neighbour's.
-    const int64_t loaded = std::max<int64_t>(0, device_.neighbours() - neighbours_);
-    memory.process = reserved + device_.other() + loaded;
+    // Kernels that are loaded as they are first used and page tables look like a neighbour's.
+    const int64_t grown = std::max<int64_t>(0, device_.neighbours() - neighbours_);
+    memory.process = reserved + device_.other() + grown;
+    // Without what was there from the start, which no plan has: the context, cuBLAS's workspaces.
+    memory.held_peak = memory.process - device_.overhead();
     memory.num_alloc_retries = stats().num_alloc_retries - num_retries_;
   }
 
@@ -195,6 +195,7 @@ BenchResult bench(const BenchRequest& request, std::ostream& log) {
   fmt::print(log, "plan      {}, peak {} of {}\n",
              fit::describe(setup.plan.settings, setup.plan.bounds),
              format_bytes(result.memory.planned_peak), format_bytes(machine.tensor_limit()));
+  if (const auto note = attention_note(setup.plan)) fmt::print(log, "note      {}\n", *note);
   run_steps(setup, request.num_steps, result, log);
   result.gemm_rate = fit::measure_gemm_rate(
       machine.device, ops::precision_for(result.compute, machine.device.torch_device().type()),

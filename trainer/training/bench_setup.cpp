@@ -61,6 +61,7 @@ BenchSetup set_up_bench(const BenchRequest& request) {
                          .memory_limit = setup.machine.tensor_limit(),
                          .device = device_of(setup.config).type(),
                          .num_multiprocessors = setup.machine.device.num_multiprocessors(),
+                         .architecture = setup.machine.device.architecture(),
                          .host_limit = setup.machine.host_limit()});
   return setup;
 }

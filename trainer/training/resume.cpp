@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Keys that may change between two processes of one run: they say where and how often, not what.
-constexpr std::array<std::string_view, 18> kFreeKeys = {"output_dir",
+constexpr std::array<std::string_view, 19> kFreeKeys = {"output_dir",
                                                         "save_steps",
                                                         "save_total_limit",
                                                         "logging_steps",
@@ -30,6 +30,7 @@ constexpr std::array<std::string_view, 18> kFreeKeys = {"output_dir",
                                                         "eval_batch_size",
                                                         "gradient_checkpointing",
                                                         "num_threads",
+                                                        "attention",
                                                         "deterministic",
                                                         "fit",
                                                         "max_skipped_steps",

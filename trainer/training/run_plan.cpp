@@ -170,10 +170,21 @@ step::StepOptions step_options(const RunConfig& config, const fit::StepSettings&
   return {.max_grad_norm = config.max_grad_norm, .memory = settings.memory, .seed = config.seed};
 }
 
+// Where attention would else be FlashAttention-2's.
+bool takes_cudnn(const PlanRequest& request, const model::ModelOptions& options) {
+  const auto kernel =
+      ops::attention_kernel_for(request.device, options.compute, request.model.head_dim);
+  return request.config.attention == "auto" && kernel == ops::AttentionKernel::kFlash &&
+         ops::prefers_cudnn(request.architecture, request.model.head_dim,
+                            request.config.sequence_len);
+}
+
 fit::StepShape step_shape(const PlanRequest& request) {
   model::ModelOptions options = model_options(request.config, request.model, request.device);
   if (request.config.deterministic) {
     options.deterministic_multiprocessors = request.num_multiprocessors;
+  } else if (takes_cudnn(request, options)) {
+    options.cudnn_attention_length = request.config.sequence_len;
   }
   return {.config = request.model,
           .model = options,
@@ -228,6 +239,15 @@ fit::Choice choose_from(const PlanRequest& request, const RunPlan& plan,
   const auto wanted = wanted_settings(request).memory.checkpoints;
   if (!plan.bounds.has_own_memory) from.memory.checkpoints = wanted;
   return choose(request, load_of(request), peaks, from, plan.bounds);
+}
+
+std::optional<std::string> attention_note(const RunPlan& plan) {
+  const int64_t length = plan.model.cudnn_attention_length;
+  if (length == 0) return std::nullopt;
+  return fmt::format(
+      "attention: cuDNN's where all documents of a micro-batch have {} tokens, else "
+      "FlashAttention-2",
+      length);
 }
 
 std::optional<std::string> deterministic_note(const PlanRequest& request, const RunPlan& plan) {

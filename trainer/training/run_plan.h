@@ -28,6 +28,7 @@ struct PlanRequest {
   int64_t memory_limit = 0;               // bytes, for tensors
   c10::DeviceType device = c10::kCPU;     // the kind that is planned for
   int64_t num_multiprocessors = 0;        // of a GPU
+  int64_t architecture = 0;               // of a GPU, 90 for sm_90; 0: not known
   int64_t host_limit = 0;                 // bytes of host memory beside a GPU; 0: not known
   std::optional<fit::DeviceRates> rates;  // of the device; none: assumed
 };
@@ -101,6 +102,9 @@ fit::Choice choose_from(const PlanRequest& request, const RunPlan& plan,
                         const fit::StepSettings& start);
 
 // What `deterministic` costs in memory on a GPU, where it is asked for there.
+// Which attention the plan takes, where that is not FlashAttention-2 alone.
+std::optional<std::string> attention_note(const RunPlan& plan);
+
 std::optional<std::string> deterministic_note(const PlanRequest& request, const RunPlan& plan);
 
 // Throws Error kDoesNotFit, with what would help (training/does_not_fit.h), where a step or an

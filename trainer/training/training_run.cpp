@@ -60,6 +60,7 @@ PlanRequest TrainingRun::plan_request() const {
           .memory_limit = machine_.tensor_limit(),
           .device = machine_.device.torch_device().type(),
           .num_multiprocessors = machine_.device.num_multiprocessors(),
+          .architecture = machine_.device.architecture(),
           .host_limit = machine_.host_limit()};
 }
 
@@ -81,6 +82,7 @@ void TrainingRun::say_notes() const {
   std::vector<std::string> notes = base_.tokenizer.notes();
   if (const auto note = context_note(config_, base_.folder.config())) notes.push_back(*note);
   if (const auto note = offloading_note(config_)) notes.push_back(*note);
+  if (const auto note = attention_note(plan_)) notes.push_back(*note);
   if (const auto note = deterministic_note(plan_request(), plan_)) notes.push_back(*note);
   for (const std::string& note : notes) {
     fmt::print(log_, "note: {}\n", escape_for_terminal(note));
