@@ -218,7 +218,7 @@ class Program(Machine):
         self.assertEqual(done.returncode, 1)
         correct = json.loads((self.folder / "out/correct.json").read_text(encoding="utf-8"))
         self.assertEqual([figure["name"] for figure in correct["figures"]],
-                         ["models against the CPU", "kernels", "memcheck", "racecheck"])
+                         ["models against the CPU", "kernels", "runs", "memcheck", "racecheck"])
         self.assertIn("Norm/*.* (out of time)", correct["figures"][0]["broken"])
         self.assertEqual(correct["figures"][3]["not_run"], "no time left")
         self.assertIn("bench: 8B: not run: no time left", done.stdout)
