@@ -117,11 +117,10 @@ TEST_F(RunOnGpu, EvaluatesAnswersAndMerges) {
   };
   const double expected = loss_on("cpu");
   EXPECT_NEAR(loss_on("cuda"), expected, 2e-2 * expected);
-  const ProgramResult answer = run(
-      {"generate", "model", "--adapter", "out", "--prompt", "Is it?", "--max-new-tokens", "8"});
+  const ProgramResult answer =
+      run({"generate", "model", "--adapter", "out", "--prompt", "Is it?", "--max-new-tokens", "8"});
   EXPECT_EQ(answer.code, 0) << answer.err;
-  const ProgramResult merged =
-      run({"merge", "model", "--adapter", "out", "--out", "merged"});
+  const ProgramResult merged = run({"merge", "model", "--adapter", "out", "--out", "merged"});
   EXPECT_EQ(merged.code, 0) << merged.err;
 }
 

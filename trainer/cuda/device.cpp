@@ -69,6 +69,10 @@ void attach_tracker() {
 // The most that a context and cuBLAS are taken to hold where nobody can tell them from neighbours.
 constexpr int64_t kMostAssumed = int64_t{768} << 20;
 
+// Kernels that are loaded as they are first used, cuDNN's above all (measured: 16 MiB,
+// docs/benchmarks/gpu.md).
+constexpr int64_t kLoadedLater = int64_t{32} << 20;
+
 // LibTorch counts GPUs once, and where the driver is too old it warns, in words of its own, as soon
 // as anything asks for CUDA: also of a run that goes on, on the CPU.
 void count_gpus_quietly() {
@@ -134,7 +138,7 @@ class CudaDevice final : public memory::Device {
     const MemoryInfo info = memory_info();
     return std::max<int64_t>(0, info.total - info.free - reserved() - other_);
   }
-  int64_t overhead() const override { return other_ + workspaces_; }
+  int64_t overhead() const override { return other_ + workspaces_ + kLoadedLater; }
   memory::Counter& counter() const override { return memory::cuda_counter(); }
 
   void set_limit(int64_t bytes) override {

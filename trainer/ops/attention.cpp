@@ -29,8 +29,8 @@ constexpr int64_t kCudnnLeastLength = 1024;  // below, it is slower
 
 struct AttentionPasses {
   AttentionResult (*forward)(const QkvViews&, const AttentionHeads&, const AttentionDocuments&);
-  void (*backward)(const QkvViews&, const AttentionResult&, const at::Tensor&,
-                   const AttentionHeads&, const AttentionDocuments&, const QkvViews&);
+  at::Tensor (*backward)(const QkvViews&, const AttentionResult&, const at::Tensor&,
+                         const AttentionHeads&, const AttentionDocuments&);
 };
 
 AttentionPasses passes_of(const QkvViews& x, const AttentionHeads& heads,
@@ -68,10 +68,9 @@ class AttentionNode final : public torch::autograd::Node {
     const at::Tensor qkv = qkv_.unpack();
     qkv_.reset_data();
     const at::Tensor dout = grads[0].contiguous();
-    at::Tensor dqkv = at::empty(qkv.sizes(), qkv.options());
     const QkvViews x = split_qkv(qkv, heads_);
-    passes_of(x, heads_, documents_)
-        .backward(x, saved_, dout, heads_, documents_, split_qkv(dqkv, heads_));
+    at::Tensor dqkv =
+        passes_of(x, heads_, documents_).backward(x, saved_, dout, heads_, documents_);
     release_variables();
     return {dqkv};
   }
@@ -113,6 +112,11 @@ QkvViews split_qkv(const at::Tensor& qkv, const AttentionHeads& heads) {
   const int64_t kv_features = heads.num_kv_heads * heads.head_dim;
   return {qkv.narrow(1, 0, q_features), qkv.narrow(1, q_features, kv_features),
           qkv.narrow(1, q_features + kv_features, kv_features)};
+}
+
+at::Tensor make_dqkv(const QkvViews& x) {
+  const memory::ComponentScope scope(memory::Component::kActivations);
+  return at::empty({x.q.size(0), x.q.size(1) + x.k.size(1) + x.v.size(1)}, x.q.options());
 }
 
 AttentionResult make_result(const QkvViews& x, const AttentionHeads& heads) {

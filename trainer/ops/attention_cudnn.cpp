@@ -51,13 +51,10 @@ AttentionResult cudnn_attention(const QkvViews& x, const AttentionHeads& heads,
           .rng_offset = std::get<7>(result)};
 }
 
-void cudnn_attention_backward(const QkvViews& x, const AttentionResult& saved,
-                              const at::Tensor& dout, const AttentionHeads& heads,
-                              const AttentionDocuments& documents, const QkvViews& dqkv) {
-  if (x.q.is_meta()) {
-    flash_attention_backward(x, saved, dout, heads, documents, dqkv);
-    return;
-  }
+at::Tensor cudnn_attention_backward(const QkvViews& x, const AttentionResult& saved,
+                                    const at::Tensor& dout, const AttentionHeads& heads,
+                                    const AttentionDocuments& documents) {
+  if (x.q.is_meta()) return flash_attention_backward(x, saved, dout, heads, documents);
   const memory::ComponentScope scope(memory::Component::kWorkspace);
   const at::Tensor none;
   const auto [dq, dk, dv] = at::_scaled_dot_product_cudnn_attention_backward(
@@ -65,9 +62,12 @@ void cudnn_attention_backward(const QkvViews& x, const AttentionResult& saved,
       by_row(saved.out, heads), saved.lse, saved.rng_state, saved.rng_offset, /*attn_bias=*/none,
       /*cum_seq_q=*/none, /*cum_seq_k=*/none, heads.cudnn_length, heads.cudnn_length,
       /*dropout_p=*/0.0, /*is_causal=*/true, heads.scale);
-  by_row(dqkv.q, heads).copy_(dq);
-  by_row(dqkv.k, heads).copy_(dk);
-  by_row(dqkv.v, heads).copy_(dv);
+  at::Tensor dqkv = make_dqkv(x);
+  const QkvViews to = split_qkv(dqkv, heads);
+  by_row(to.q, heads).copy_(dq);
+  by_row(to.k, heads).copy_(dk);
+  by_row(to.v, heads).copy_(dv);
+  return dqkv;
 }
 
 }  // namespace rung::ops

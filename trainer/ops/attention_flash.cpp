@@ -7,6 +7,8 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 
+#include <utility>
+
 #include "memory/counter.h"
 #include "ops/attention_kernels.h"
 
@@ -37,22 +39,42 @@ int64_t num_sums(const AttentionHeads& heads, int64_t num_documents) {
   return (heads.num_multiprocessors + blocks - 1) / blocks;
 }
 
+struct Gradients {
+  at::Tensor dq;
+  at::Tensor dk;
+  at::Tensor dv;
+};
+
 // Gradients of its own, and for grouped heads those of k and v once more for every query head;
 // dq summed in fp32 over sequences padded to 128 rows.
-void allocate_backward(const QkvViews& x, const AttentionHeads& heads, int64_t num_documents) {
+Gradients allocate_backward(const QkvViews& x, const AttentionHeads& heads, int64_t num_documents) {
   const int64_t tokens = x.q.size(0);
   const auto floats = x.q.options().dtype(c10::kFloat);
   const int64_t padded = tokens + 128 * num_documents;
-  const at::Tensor dq = at::empty({tokens, heads.num_heads, heads.head_dim}, x.q.options());
-  const at::Tensor dk = at::empty({tokens, heads.num_kv_heads, heads.head_dim}, x.q.options());
-  const at::Tensor dv = at::empty_like(dk);
+  Gradients gradients;
+  gradients.dq = at::empty({tokens, heads.num_heads, heads.head_dim}, x.q.options());
+  gradients.dk = at::empty({tokens, heads.num_kv_heads, heads.head_dim}, x.q.options());
+  gradients.dv = at::empty_like(gradients.dk);
   const at::Tensor dots = at::empty({heads.num_heads, padded}, floats);
   const at::Tensor sums = at::empty(
       {num_sums(heads, num_documents), padded, heads.num_heads, rounded_head_dim(heads.head_dim)},
       floats);
-  if (heads.num_heads == heads.num_kv_heads) return;
-  const at::Tensor expanded_dk = at::empty_like(dq);
-  const at::Tensor expanded_dv = at::empty_like(dq);
+  if (heads.num_heads == heads.num_kv_heads) return gradients;
+  const at::Tensor expanded_dk = at::empty_like(gradients.dq);
+  const at::Tensor expanded_dv = at::empty_like(gradients.dq);
+  return gradients;
+}
+
+Gradients run_backward(const QkvViews& x, const AttentionResult& saved, const at::Tensor& dout,
+                       const AttentionHeads& heads, const AttentionDocuments& documents) {
+  if (x.q.is_meta()) return allocate_backward(x, heads, std::ssize(documents.segments));
+  const at::Tensor unused = at::empty({0}, x.q.options());
+  auto [dq, dk, dv] = at::_flash_attention_backward(
+      by_head(dout, heads.head_dim), by_head(x.q, heads.head_dim), by_head(x.k, heads.head_dim),
+      by_head(x.v, heads.head_dim), by_head(saved.out, heads.head_dim), saved.lse, documents.cu_q,
+      documents.cu_k, documents.max_q, documents.max_k, /*dropout_p=*/0.0, /*is_causal=*/true,
+      saved.rng_state, unused, /*scale=*/heads.scale);
+  return {.dq = std::move(dq), .dk = std::move(dk), .dv = std::move(dv)};
 }
 
 }  // namespace
@@ -73,26 +95,18 @@ AttentionResult flash_attention(const QkvViews& x, const AttentionHeads& heads,
           .rng_state = rng_state};
 }
 
-void flash_attention_backward(const QkvViews& x, const AttentionResult& saved,
-                              const at::Tensor& dout, const AttentionHeads& heads,
-                              const AttentionDocuments& documents, const QkvViews& dqkv) {
+at::Tensor flash_attention_backward(const QkvViews& x, const AttentionResult& saved,
+                                    const at::Tensor& dout, const AttentionHeads& heads,
+                                    const AttentionDocuments& documents) {
   const memory::ComponentScope scope(memory::Component::kWorkspace);
-  if (x.q.is_meta()) {
-    allocate_backward(x, heads, std::ssize(documents.segments));
-    return;
-  }
-  const at::Tensor unused = at::empty({0}, x.q.options());
-  const auto [dq, dk, dv] = at::_flash_attention_backward(
-      by_head(dout, heads.head_dim), by_head(x.q, heads.head_dim), by_head(x.k, heads.head_dim),
-      by_head(x.v, heads.head_dim), by_head(saved.out, heads.head_dim), saved.lse, documents.cu_q,
-      documents.cu_k, documents.max_q, documents.max_k, /*dropout_p=*/0.0, /*is_causal=*/true,
-      saved.rng_state, unused, /*scale=*/heads.scale);
-  const auto place = [](const at::Tensor& gradient, at::Tensor to) {
-    to.copy_(gradient.view({to.size(0), to.size(1)}));
-  };
-  place(dq, dqkv.q);
-  place(dk, dqkv.k);
-  place(dv, dqkv.v);
+  const Gradients gradients = run_backward(x, saved, dout, heads, documents);
+  at::Tensor dqkv = make_dqkv(x);
+  if (x.q.is_meta()) return dqkv;
+  const QkvViews to = split_qkv(dqkv, heads);
+  by_head(to.q, heads.head_dim).copy_(gradients.dq);
+  by_head(to.k, heads.head_dim).copy_(gradients.dk);
+  by_head(to.v, heads.head_dim).copy_(gradients.dv);
+  return dqkv;
 }
 
 }  // namespace rung::ops

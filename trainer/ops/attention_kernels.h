@@ -28,22 +28,26 @@ struct AttentionResult {
 // out and lse, not filled; on the meta device what they take.
 AttentionResult make_result(const QkvViews& x, const AttentionHeads& heads);
 
+// dqkv, not filled. A kernel that makes gradients of its own asks for it once its workspace is
+// gone.
+at::Tensor make_dqkv(const QkvViews& x);
+
 // rung's own CPU kernel (kernels/attention.h), fp32, bf16 and fp16; on the meta device what it
 // allocates.
 AttentionResult tiled_attention(const QkvViews& x, const AttentionHeads& heads,
                                 const AttentionDocuments& documents);
-// Sets dqkv, laid out as qkv.
-void tiled_attention_backward(const QkvViews& x, const AttentionResult& saved,
-                              const at::Tensor& dout, const AttentionHeads& heads,
-                              const AttentionDocuments& documents, const QkvViews& dqkv);
+// Returns dqkv, laid out as qkv.
+at::Tensor tiled_attention_backward(const QkvViews& x, const AttentionResult& saved,
+                                    const at::Tensor& dout, const AttentionHeads& heads,
+                                    const AttentionDocuments& documents);
 
 // ATen's FlashAttention-2 for CUDA, bf16 and fp16, Ampere and newer; on the meta device what it
 // allocates. Source of the call: aten/src/ATen/native/transformers/cuda/attention.cu.
 AttentionResult flash_attention(const QkvViews& x, const AttentionHeads& heads,
                                 const AttentionDocuments& documents);
-void flash_attention_backward(const QkvViews& x, const AttentionResult& saved,
-                              const at::Tensor& dout, const AttentionHeads& heads,
-                              const AttentionDocuments& documents, const QkvViews& dqkv);
+at::Tensor flash_attention_backward(const QkvViews& x, const AttentionResult& saved,
+                                    const at::Tensor& dout, const AttentionHeads& heads,
+                                    const AttentionDocuments& documents);
 
 // ATen's attention of cuDNN, on batches that are for it: all documents are as long as
 // heads.cudnn_length. Source of the call: aten/src/ATen/native/cudnn/MHA.cpp.
@@ -51,16 +55,16 @@ bool is_for_cudnn(const QkvViews& x, const AttentionHeads& heads,
                   const AttentionDocuments& documents);
 AttentionResult cudnn_attention(const QkvViews& x, const AttentionHeads& heads,
                                 const AttentionDocuments& documents);
-void cudnn_attention_backward(const QkvViews& x, const AttentionResult& saved,
-                              const at::Tensor& dout, const AttentionHeads& heads,
-                              const AttentionDocuments& documents, const QkvViews& dqkv);
+at::Tensor cudnn_attention_backward(const QkvViews& x, const AttentionResult& saved,
+                                    const at::Tensor& dout, const AttentionHeads& heads,
+                                    const AttentionDocuments& documents);
 
 // Products and a softmax over tiles of queries, in fp32, on every device and in every dtype. Its
 // sums have a fixed order wherever those of ATen's products do.
 AttentionResult products_attention(const QkvViews& x, const AttentionHeads& heads,
                                    const AttentionDocuments& documents);
-void products_attention_backward(const QkvViews& x, const AttentionResult& saved,
-                                 const at::Tensor& dout, const AttentionHeads& heads,
-                                 const AttentionDocuments& documents, const QkvViews& dqkv);
+at::Tensor products_attention_backward(const QkvViews& x, const AttentionResult& saved,
+                                       const at::Tensor& dout, const AttentionHeads& heads,
+                                       const AttentionDocuments& documents);
 
 }  // namespace rung::ops

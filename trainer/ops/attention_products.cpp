@@ -133,9 +133,11 @@ AttentionResult products_attention(const QkvViews& x, const AttentionHeads& head
   return result;
 }
 
-void products_attention_backward(const QkvViews& x, const AttentionResult& saved,
-                                 const at::Tensor& dout, const AttentionHeads& heads,
-                                 const AttentionDocuments& documents, const QkvViews& dqkv) {
+at::Tensor products_attention_backward(const QkvViews& x, const AttentionResult& saved,
+                                       const at::Tensor& dout, const AttentionHeads& heads,
+                                       const AttentionDocuments& documents) {
+  at::Tensor dqkv = make_dqkv(x);
+  const QkvViews gradients = split_qkv(dqkv, heads);
   const memory::ComponentScope scope(memory::Component::kWorkspace);
   const at::Tensor dk = float_sums(x.k, heads);
   const at::Tensor dv = float_sums(x.v, heads);
@@ -149,14 +151,15 @@ void products_attention_backward(const QkvViews& x, const AttentionResult& saved
     const at::Tensor dots = views.queries(saved.out).mul_(tile_dout).sum(-1, /*keepdim=*/true);
     const at::Tensor ds =
         at::bmm(tile_dout, views.keys(x.v).transpose(1, 2)).sub_(dots).mul_(p).mul_(heads.scale);
-    views.put_queries(at::bmm(ds, k), dqkv.q);
+    views.put_queries(at::bmm(ds, k), gradients.q);
     views.add_keys(at::bmm(ds.transpose(1, 2), q), dk);
   });
   const auto place = [](const at::Tensor& sums, at::Tensor to) {
     to.copy_(sums.view({to.size(0), to.size(1)}));
   };
-  place(dk, dqkv.k);
-  place(dv, dqkv.v);
+  place(dk, gradients.k);
+  place(dv, gradients.v);
+  return dqkv;
 }
 
 }  // namespace rung::ops

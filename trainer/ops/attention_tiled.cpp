@@ -64,12 +64,14 @@ AttentionResult tiled_attention(const QkvViews& x, const AttentionHeads& heads,
   return result;
 }
 
-void tiled_attention_backward(const QkvViews& x, const AttentionResult& saved,
-                              const at::Tensor& dout, const AttentionHeads& heads,
-                              const AttentionDocuments& documents, const QkvViews& dqkv) {
+at::Tensor tiled_attention_backward(const QkvViews& x, const AttentionResult& saved,
+                                    const at::Tensor& dout, const AttentionHeads& heads,
+                                    const AttentionDocuments& documents) {
+  at::Tensor dqkv = make_dqkv(x);
   with_type(x.q.scalar_type(), [&]<typename T>() {
-    backward<T>(x, saved, dout, shape_of(x, heads), documents, dqkv);
+    backward<T>(x, saved, dout, shape_of(x, heads), documents, split_qkv(dqkv, heads));
   });
+  return dqkv;
 }
 
 }  // namespace rung::ops

@@ -30,7 +30,9 @@ constexpr double kCheapSeconds = 10.0;
 class StepMemory {
  public:
   explicit StepMemory(const memory::Device& device)
-      : device_(device), neighbours_(device.neighbours()) {}
+      : device_(device),
+        process_(device.reserved() + device.other()),
+        neighbours_(device.neighbours()) {}
 
   // From here on peaks and retries are counted.
   void reset() {
@@ -55,7 +57,7 @@ class StepMemory {
     const int64_t grown = std::max<int64_t>(0, device_.neighbours() - neighbours_);
     memory.process = reserved + device_.other() + grown;
     // Without what was there from the start, which no plan has: the context, cuBLAS's workspaces.
-    memory.held_peak = memory.process - device_.overhead();
+    memory.held_peak = memory.process - process_;
     memory.num_alloc_retries = stats().num_alloc_retries - num_retries_;
   }
 
@@ -68,6 +70,7 @@ class StepMemory {
   }
 
   const memory::Device& device_;
+  int64_t process_;  // bytes at first
   int64_t neighbours_;
   int64_t num_retries_ = 0;
 };
