@@ -1,6 +1,8 @@
 // Arrays of floats that start on a cache line. Internal to kernels/*.cpp.
 #pragma once
 
+#include <sys/mman.h>
+
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -21,11 +23,18 @@ inline constexpr int64_t padded_to_line(int64_t num_floats) {
   return ceil_div(num_floats, kFloatAlignment) * kFloatAlignment;
 }
 
-// Not filled. Throws std::bad_alloc.
+inline constexpr int64_t kHugePageFloats = int64_t{1} << 19;  // 2 MiB
+
+// Not filled. From kHugePageFloats on whole huge pages, as far as the system has them: rows of
+// tiles and panels then share few entries of the TLB. Throws std::bad_alloc.
 inline Floats make_floats(int64_t count) {
-  const auto size = static_cast<size_t>(padded_to_line(count)) * sizeof(float);
-  Floats floats(static_cast<float*>(std::aligned_alloc(kFloatAlignment * sizeof(float), size)));
+  const bool huge = count >= kHugePageFloats;
+  const int64_t unit = huge ? kHugePageFloats : kFloatAlignment;
+  const auto alignment = static_cast<size_t>(unit) * sizeof(float);
+  const size_t size = static_cast<size_t>(ceil_div(count, unit)) * alignment;
+  Floats floats(static_cast<float*>(std::aligned_alloc(alignment, size)));
   if (floats == nullptr) throw std::bad_alloc();
+  if (huge) madvise(floats.get(), size, MADV_HUGEPAGE);
   return floats;
 }
 

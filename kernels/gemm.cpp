@@ -11,6 +11,7 @@
 
 #include <algorithm>
 
+#include "kernels/aligned_floats.h"
 #include "kernels/gemm_blocked.h"
 #include "kernels/gemm_few_rows.h"
 
@@ -27,12 +28,14 @@ constexpr GemmBlocking kBlocking = {.rows = kRowBlock,
                                     .columns = kColumnBlock,
                                     .packed_floats = int64_t{4} << 20,
                                     .packed_depth = 8064,
-                                    .waiting_rows = 4032};
+                                    .waiting_rows = 2976};
 
 // What gemm.h, docs/decisions/widened-gemms.md and docs/guide/memory.md promise.
 constexpr bool keeps_promise(int64_t panel_columns) {
   constexpr auto kFloat = static_cast<int64_t>(sizeof(float));
-  return kBlocking.most_shared_floats(panel_columns) * kFloat <= int64_t{24} << 20 &&
+  // All of it is rounded up to a whole huge page.
+  const int64_t shared = kBlocking.most_shared_floats(panel_columns) + kHugePageFloats;
+  return shared * kFloat <= int64_t{24} << 20 &&
          kBlocking.thread_floats(panel_columns) * kFloat <= int64_t{512} << 10;
 }
 static_assert(keeps_promise(16) && keeps_promise(32));

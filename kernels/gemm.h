@@ -46,9 +46,9 @@ struct GemmResult {
 // another order that follows from k alone. So the number of threads changes no bit, and the other
 // rows none as long as there are, with them or without, more than kGemmFewRows or not more.
 //
-// Works in at most 24 MiB and half a MiB a thread, dot products in 64 k bytes. Products of all
-// types share that memory, which is kept for the calling thread's next one. Throws std::bad_alloc
-// where it cannot be had.
+// Works in at most 24 MiB and half a MiB a thread, dot products in 64 k bytes; from 2 MiB on, in
+// whole huge pages. Products of all types share that memory, which is kept for the calling thread's
+// next one. Throws std::bad_alloc where it cannot be had.
 template <typename T, typename Out>
 void gemm(const GemmShape& shape, float alpha, const GemmOperand<T>& a, const GemmOperand<T>& b,
           const GemmResult<Out>& c);
