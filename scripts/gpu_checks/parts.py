@@ -9,6 +9,7 @@ import re
 import typing
 
 from gpu_checks.processes import OUT_OF_TIME, Clock, steps_of
+from gpu_checks.session import bar_of
 
 CARD = ["memory_limit=23.0GiB"]
 PACKED = [*CARD, "sequence_len=2048", "micro_batch_size=2"]
@@ -31,7 +32,8 @@ def sanitizer(tool):
 
 
 def bandwidth(session, clock):
-    session.suite(clock, "NF4 dequantisation, 4096 x 14336", "rung_gpu_kernels", "Bandwidth*")
+    session.suite(clock, "NF4 dequantisation, 4096 x 14336", "rung_gpu_kernels", "Bandwidth*",
+                  bar=("nf4_dequantize_share_of_copy", "least", 0.85))
 
 
 def attention(session, clock):
@@ -106,6 +108,7 @@ def longest(session, clock):
             break
         figure |= {"exit_code": done.code, "output": done.tail()}
         length = length // (2 if done.code == OUT_OF_TIME else 1) * 7 // 8 // LENGTH_STEP * LENGTH_STEP
+    figure["bar"] = bar_of(("longest_trained", "least", 78475), figure["longest_trained"])
     session.add(figure)
 
 

@@ -112,10 +112,14 @@ class Session:
         figure["exit_code"] = figure["exit_code"] or done.code or 1
         figure["output"] = (figure.get("output", "") + f"{suite}\n{done.tail()}\n")[-4000:]
 
-    def suite(self, clock, name, program, suite):
+    def suite(self, clock, name, program, suite, bar=None):
+        """`bar`: (key of what a case records, least or most, of how much)."""
         figure = {"name": name, "exit_code": 0, "tests": 0, "failed": [], "skipped_tests": [], "recorded": {}}
         done, report = self.run_suite(clock, program, suite, clock.left())
         self.merge(figure, suite, done, report)
+        if bar:
+            values = [float(values[bar[0]]) for values in figure["recorded"].values() if bar[0] in values]
+            figure["bar"] = bar_of(bar, values[0] if values else None)
         self.add(figure)
 
     def sanitized(self, clock, tool, program, seconds, leave_out):

@@ -120,6 +120,17 @@ TEST_P(StepMemory, StandsForCudaWithWhatItsAllocatorReserves) {
   EXPECT_GE(step_peak(s), step_memory(s, 1).peak);
 }
 
+TEST_P(StepMemory, OnCudaPinnedMemoryTakesPageTables) {
+  StepShape s = shape();
+  s.model.compute = c10::kBFloat16;
+  s.model.stands_for = c10::kCUDA;
+  s.memory = {.num_recomputed = kLayers, .checkpoints = model::Checkpoints::kOnHost};
+  const int64_t on_host = host_peak(s);
+  ASSERT_GT(on_host, 0);
+  EXPECT_EQ(step_peak(s),
+            fit::cuda_step_memory(s, kCudaCaching).caching.reserved_peak + on_host / 512);
+}
+
 TEST_P(StepMemory, DequantisingOnceABlockTakesItsWeights) {
   StepShape s = shape();
   const int64_t each = step_memory(s, kLayers).peak;

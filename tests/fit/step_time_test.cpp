@@ -53,6 +53,18 @@ TEST_F(StepTime, RecomputingEveryBlockTakesAThirdToAHalfLonger) {
   EXPECT_NEAR(slower(half) - 1.0, 0.5 * (slower(all) - 1.0), 1e-9);
 }
 
+// The host launches 100 kernels a block and pass, however few tokens they are for.
+TEST_F(StepTime, ShortPartsOfASmallModelWaitForTheirLaunches) {
+  const auto shapes = format::read_shapes(find_data_file("shapes.yaml"));
+  shape_.config = format::find_shape(shapes, "smollm2-135m").config;
+  shape_.adapter.modules = rung::testing::all_linears(shape_.config.num_layers);
+  StepSettings parts = start_;
+  parts.split = 2;
+  EXPECT_NEAR(slower(parts), 2.0, 0.2);
+  const double seconds = seconds_of(work_of(shape_), parts, assumed_rates(c10::kCUDA));
+  EXPECT_NEAR(seconds, 2 * 3 * 30 * 0.55e-3, 1e-6);
+}
+
 TEST_F(StepTime, PartsReadTheWeightsAgain) {
   StepSettings parts = start_;
   parts.split = 2;

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <vector>
 
+#include "ops/attention_kernels.h"
 #include "tests/support/backward_thread.h"
 #include "tests/support/counting.h"
 #include "tests/support/tensors.h"
@@ -174,6 +175,56 @@ TEST(AttentionDocuments, NameTheKeysInUseWhereACacheHasGaps) {
   EXPECT_EQ(values_of(documents.cu_k), (std::vector<int32_t>{1, 25, 34}));
   EXPECT_EQ(values_of(documents.num_keys), (std::vector<int32_t>{6, 9}));
   EXPECT_EQ(documents.max_k, 9);
+}
+
+// Of `lengths`, with cuDNN for documents of 64 tokens.
+bool goes_to_cudnn(const std::vector<int64_t>& lengths, int64_t more_keys = 0) {
+  AttentionHeads heads = kHeads;
+  heads.kernel = AttentionKernel::kFlash;
+  heads.cudnn_length = 64;
+  const AttentionDocuments batch = documents(lengths);
+  const auto tokens = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
+  QkvViews x = split_qkv(at::empty({tokens, kWidth}), heads);
+  if (more_keys > 0) x.k = at::empty({tokens + more_keys, x.k.size(1)});
+  return is_for_cudnn(x, heads, batch);
+}
+
+TEST(CudnnAttention, TakesBatchesWhoseDocumentsAllFillTheirRows) {
+  EXPECT_TRUE(goes_to_cudnn({64}));
+  EXPECT_TRUE(goes_to_cudnn({64, 64, 64}));
+  EXPECT_FALSE(goes_to_cudnn({64, 63}));
+  EXPECT_FALSE(goes_to_cudnn({32, 32}));
+  EXPECT_FALSE(goes_to_cudnn({128}));
+  EXPECT_FALSE(goes_to_cudnn({64}, /*more_keys=*/8)) << "a cache";
+}
+
+TEST(CudnnAttention, IsForLongRowsOnHopperAndBlackwell) {
+  EXPECT_TRUE(prefers_cudnn(90, 128, 2048));
+  EXPECT_TRUE(prefers_cudnn(100, 64, 1024));
+  EXPECT_FALSE(prefers_cudnn(90, 128, 1000)) << "short";
+  EXPECT_FALSE(prefers_cudnn(90, 256, 2048)) << "wide heads";
+  for (const int64_t architecture : {0, 80, 86, 89, 120}) {
+    EXPECT_FALSE(prefers_cudnn(architecture, 128, 2048)) << architecture;
+  }
+}
+
+// What the kernels' own gradients are copied into comes when their workspace is gone.
+TEST(FlashAttention, MakesTheGradientOfQkvBehindItsWorkspaceOnMeta) {
+  const AttentionHeads heads{
+      .num_heads = 6, .num_kv_heads = 6, .head_dim = 8, .kernel = AttentionKernel::kFlash};
+  const auto options = at::TensorOptions(at::kMeta).dtype(at::kBFloat16);
+  const AttentionDocuments batch =
+      make_documents({{.q_begin = 0, .num_q = 128, .k_begin = 0, .num_k = 128}},
+                     AttentionKernel::kFlash, at::kMeta);
+  const at::Tensor qkv = at::empty({128, 18 * 8}, options).requires_grad_();
+  const at::Tensor out = attention(qkv, heads, batch);
+  const at::Tensor dout = at::empty({128, 6 * 8}, options);
+  const int64_t peak = rung::testing::taken_by(memory::meta_counter(), [&] {
+                         torch::autograd::grad({out}, {qkv}, {dout});
+                       }).peak;
+  constexpr int64_t kGradients = 128 * 18 * 8 * 2;                        // bytes of dq, dk and dv
+  constexpr int64_t kWorkspace = (128 + 128) * 6 * 32 * 4 + 6 * 256 * 4;  // sums and dots
+  EXPECT_EQ(peak, kGradients + kWorkspace);
 }
 
 // Grouped heads: the CUDA operator makes dk and dv once more for every query head.

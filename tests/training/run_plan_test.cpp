@@ -79,6 +79,49 @@ TEST_F(GpuPlan, SaysWhatAFixedOrderOfSumsTakes) {
   EXPECT_LT(plan_run(request(kUnlimited)).train_peak, fixed.train_peak);
 }
 
+// Rows of 2,048 tokens on a Hopper chip.
+class LongRows : public rung::testing::PlannedRows {
+ protected:
+  LongRows()
+      : PlannedRows(rung::testing::deep_llama(2),
+                    {.count = 2, .length = 2048, .micro_batch_size = 1}) {
+    config_.lora_r = 4;
+    config_.sequence_len = 2048;
+    config_.compute_dtype = ComputeDtype::kBf16;
+  }
+
+  RunPlan plan(int64_t architecture = 90) {
+    PlanRequest request = PlannedRows::request(kUnlimited);
+    request.device = c10::kCUDA;
+    request.num_multiprocessors = 132;
+    request.architecture = architecture;
+    return plan_run(request);
+  }
+};
+
+TEST_F(LongRows, GoToCudnnAndThePlanSaysSo) {
+  const RunPlan hopper = plan();
+  EXPECT_EQ(hopper.model.cudnn_attention_length, 2048);
+  const auto note = attention_note(hopper);
+  ASSERT_TRUE(note);
+  EXPECT_NE(note->find("cuDNN's where all documents of a micro-batch have 2048 tokens"),
+            std::string::npos)
+      << *note;
+  EXPECT_EQ(plan(80).model.cudnn_attention_length, 0) << "Ampere";
+  EXPECT_FALSE(attention_note(plan(80)));
+}
+
+TEST_F(LongRows, StayWithFlashWhereThatIsWantedOrNeeded) {
+  config_.attention = "flash";
+  EXPECT_EQ(plan().model.cudnn_attention_length, 0);
+  config_.attention = "auto";
+  config_.deterministic = true;
+  EXPECT_EQ(plan().model.cudnn_attention_length, 0) << "cuDNN's sums have no fixed order";
+  config_.deterministic = false;
+  config_.compute_dtype = ComputeDtype::kFp32;
+  EXPECT_EQ(plan().model.cudnn_attention_length, 0);
+}
+
 // The arrow of `rung plan` stands at the quickest of the rungs that fit.
 TEST_F(GpuPlan, TheChosenRungIsTheQuickestThatFits) {
   PlanRequest plan = request(kUnlimited);

@@ -40,6 +40,9 @@ class Cost {
 
   double memory_bytes() const { return weight_bytes() + tile_bytes() + head_bytes(); }
 
+  // Forward passes through a block that take as long to launch.
+  double launched_passes() const { return parts_ * (3.0 * blocks_ + recomputed_); }
+
   // Both ways.
   double copied_bytes() const {
     double bytes =
@@ -98,7 +101,10 @@ class Cost {
 
 DeviceRates assumed_rates(c10::DeviceType device) {
   if (device == c10::kCUDA) {
-    return {.flops_per_second = 140e12, .memory_bandwidth = 1.5e12, .transfer_bandwidth = 25e9};
+    return {.flops_per_second = 140e12,
+            .memory_bandwidth = 1.5e12,
+            .transfer_bandwidth = 25e9,
+            .launch_seconds = 0.55e-3};  // measured: docs/benchmarks/gpu.md
   }
   return {.flops_per_second = 200e9, .memory_bandwidth = 30e9, .transfer_bandwidth = 10e9};
 }
@@ -124,8 +130,9 @@ double seconds_of(const Work& work, const StepSettings& settings, const DeviceRa
   const Cost cost(work, settings);
   const double computing =
       cost.flops() / rates.flops_per_second + cost.memory_bytes() / rates.memory_bandwidth;
+  const double launching = cost.launched_passes() * rates.launch_seconds;
   const double copying = cost.copied_bytes() / rates.transfer_bandwidth;
-  return std::max(computing, copying) + kSharedMemory * copying;
+  return std::max({computing, launching, copying}) + kSharedMemory * copying;
 }
 
 }  // namespace rung::fit

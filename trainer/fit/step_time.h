@@ -6,6 +6,8 @@
 //               backward pass; a recomputed block one more, whose dequantised weights the backward
 //               pass shares where they are kept. In tiles an MLP has these three passes each tile.
 //   head        two passes over the head's weights for every chunk of logits
+//   launches    of a GPU's kernels by the host, beside the kernels: so only what takes longer than
+//               these counts, which is so with small models and short batches
 //   copies      inputs to the host and back, streamed blocks twice a part; beside the rest, so only
 //               what takes longer than that counts, and a twentieth of it for sharing the memory
 //
@@ -27,6 +29,8 @@ struct DeviceRates {
   double flops_per_second = 0.0;    // of products, as training steps reach them
   double memory_bandwidth = 0.0;    // bytes a second
   double transfer_bandwidth = 0.0;  // bytes a second to and from the host
+  // To launch a forward pass through a block; a backward pass takes two of them. 0: on a CPU.
+  double launch_seconds = 0.0;
 };
 
 // Of a device of which nothing is known but its kind: a GPU of the class of an A100, a CPU of a few

@@ -224,7 +224,8 @@ std::optional<fit::DeviceRates> rates_on(const fit::Gpu& gpu, c10::ScalarType co
   if (compute == c10::kFloat) return std::nullopt;
   return fit::DeviceRates{.flops_per_second = gpu.flops_per_second * kAssumedShare,
                           .memory_bandwidth = gpu.memory_bandwidth,
-                          .transfer_bandwidth = gpu.transfer_bandwidth};
+                          .transfer_bandwidth = gpu.transfer_bandwidth,
+                          .launch_seconds = fit::assumed_rates(c10::kCUDA).launch_seconds};
 }
 
 PlanReport make_plan_report(const ReportRequest& request) {
