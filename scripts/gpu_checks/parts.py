@@ -41,7 +41,7 @@ def attention(session, clock):
 
 
 def runs(session, clock):
-    session.suites(clock, "runs against the CPU", "rung_gpu_runs", seconds=90, leave_out="")
+    session.suites(clock, "runs", "rung_gpu_runs", seconds=90, leave_out="")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "base/units.h"
+#include "fit/device_peak.h"
+#include "fit/evaluation_memory.h"
 #include "step/step.h"
 #include "tests/fit/step_shapes.h"
 #include "tests/support/counting.h"
@@ -125,10 +127,33 @@ TEST_P(StepMemory, OnCudaPinnedMemoryTakesPageTables) {
   s.model.compute = c10::kBFloat16;
   s.model.stands_for = c10::kCUDA;
   s.memory = {.num_recomputed = kLayers, .checkpoints = model::Checkpoints::kOnHost};
-  const int64_t on_host = host_peak(s);
-  ASSERT_GT(on_host, 0);
-  EXPECT_EQ(step_peak(s),
-            fit::cuda_step_memory(s, kCudaCaching).caching.reserved_peak + on_host / 512);
+  const int64_t pinned = host_peak(s);
+  ASSERT_GT(pinned, 0);
+  const auto reserved = [&] {
+    return fit::cuda_step_memory(s, kCudaCaching).caching.reserved_peak;
+  };
+  EXPECT_EQ(step_peak(s), reserved() + pinned / 512);
+  // Of pageable memory, where the embedding waits, there are none.
+  s.config.tie_word_embeddings = false;
+  s.memory.checkpoints = model::Checkpoints::kOnDevice;
+  s.model.embedding_on_host = true;
+  ASSERT_GT(host_peak(s), 0);
+  EXPECT_LT(step_peak(s) - reserved(), host_peak(s) / 512);
+}
+
+// An evaluation has the blocks that are streamed in pinned memory, too.
+TEST(EvaluationOnCuda, TakesPageTablesForStreamedBlocks) {
+  const TinyFolder folder{rung::testing::deep_llama(kLayers)};
+  EvaluationShape shape{.config = folder.config(),
+                        .model = {.compute = c10::kBFloat16,
+                                  .base = model::BaseFormat::kNf4,
+                                  .max_positions = 128,
+                                  .stands_for = c10::kCUDA,
+                                  .num_streamed = kLayers},
+                        .batch = batch({100, 60}).micro_batches.front()};
+  const int64_t reserved =
+      observe_cuda([&] { return evaluation_memory(shape); }, kCudaCaching).caching.reserved_peak;
+  EXPECT_GT(evaluation_peak(shape), reserved);
 }
 
 TEST_P(StepMemory, DequantisingOnceABlockTakesItsWeights) {

@@ -7,6 +7,7 @@
 
 #include "fit/step_memory.h"
 #include "memory/counting_allocator.h"
+#include "ops/attention.h"
 #include "step/step.h"
 #include "tests/gpu/open_gpu.h"
 #include "tests/support/counting.h"
@@ -31,7 +32,7 @@ nlohmann::json small(nlohmann::json config) {
                  {"num_attention_heads", 4},
                  {"num_key_value_heads", 2},
                  {"head_dim", 32},
-                 {"max_position_embeddings", 512}});
+                 {"max_position_embeddings", 1024}});
   return config;
 }
 
@@ -49,6 +50,7 @@ struct Setting {
   bool embedding_on_host = false;
   int64_t num_streamed = 0;
   bool deterministic = false;
+  int64_t cudnn_attention_length = 0;
   std::vector<int64_t> lengths = {90, 17, 1, 120, 64};
 };
 
@@ -65,10 +67,11 @@ Outcome train(const TinyFolder& folder, const Setting& setting, c10::Device devi
       folder.config(), &folder.folder(),
       {.compute = setting.compute,
        .base = setting.base,
-       .max_positions = 512,
+       .max_positions = 1024,
        .device = device,
        .stands_for = device.type(),
        .deterministic_multiprocessors = setting.deterministic ? gpu().num_multiprocessors() : 0,
+       .cudnn_attention_length = setting.cudnn_attention_length,
        .embedding_on_host = setting.embedding_on_host,
        .num_streamed = setting.num_streamed});
   model.add_adapter(
@@ -150,6 +153,26 @@ class MemoryOnGpu : public ::testing::Test {
   }
   TinyFolder folder_{small(rung::testing::tiny_llama())};
 };
+
+// Rows that documents fill, kept and recomputed.
+TEST_F(MemoryOnGpu, CudnnTrainsAsFlashAndTheCpuDo) {
+  if (!ops::prefers_cudnn(gpu().architecture(), 32, 1024)) GTEST_SKIP() << "not on this GPU";
+  for (const c10::ScalarType compute : {c10::kBFloat16, c10::kHalf}) {
+    for (const int64_t num_recomputed : {0, 2}) {
+      SCOPED_TRACE(::testing::Message()
+                   << c10::toString(compute) << ", " << num_recomputed << " recomputed");
+      Setting setting{.compute = compute,
+                      .memory = {.num_recomputed = num_recomputed},
+                      .lengths = std::vector<int64_t>(5, 1024)};
+      const Outcome cpu = train(folder_, setting, c10::kCPU, 1, 1e-3);
+      const Outcome flash = run(setting);
+      setting.cudnn_attention_length = 1024;
+      const Outcome cudnn = run(setting);
+      expect_near(cudnn, cpu, tolerance_of(compute));
+      expect_near(cudnn, flash, tolerance_of(compute));
+    }
+  }
+}
 
 class DeterministicOnGpu : public MemoryOnGpu {};
 

@@ -41,6 +41,7 @@ class RunOnGpu : public ::testing::Test {
     arguments.insert(arguments.end(), more.begin(), more.end());
     const ProgramResult result = run(arguments, settings);
     ASSERT_EQ(result.code, 0) << output_dir << '\n' << result.err;
+    EXPECT_EQ(result.err.find("Warning"), std::string::npos) << "of LibTorch\n" << result.err;
   }
 
   std::vector<double> losses(const std::string& output_dir) const {
@@ -82,13 +83,14 @@ TEST_F(RunOnGpu, LearnsWhatTheCpuLearns) {
     on_cpu.push_back("device=cpu");
     Arguments on_gpu = ways[i].settings;
     on_gpu.push_back("device=cuda");
-    train("cpu" + number, on_cpu);
-    train("gpu" + number, on_gpu);
+    ASSERT_NO_FATAL_FAILURE(train("cpu" + number, on_cpu));
+    ASSERT_NO_FATAL_FAILURE(train("gpu" + number, on_gpu));
     const std::vector<double> expected = losses("cpu" + number);
     const std::vector<double> got = losses("gpu" + number);
     ASSERT_EQ(got.size(), expected.size()) << name;
     double worst = 0.0;
     for (size_t step = 0; step < got.size(); ++step) {
+      ASSERT_TRUE(std::isfinite(got[step])) << name;
       worst = std::max(worst, std::abs(got[step] - expected[step]) / expected[step]);
     }
     EXPECT_LE(worst, ways[i].tolerance) << name;
@@ -130,7 +132,7 @@ TEST_F(RunOnGpu, TellsOfTheGpuInTheRecord) {
   ASSERT_EQ(result.code, 0) << result.err;
   const Json seen = Json::parse(result.out);
   EXPECT_EQ(seen.at("verdict"), "healthy") << result.out;
-  EXPECT_EQ(result.err.find("Warning"), std::string::npos) << result.err;
+  EXPECT_NE(seen.dump().find("sm_"), std::string::npos) << "the GPU is not named: " << result.out;
 }
 
 TEST_F(RunOnGpu, RefusesWhatCannotBe) {

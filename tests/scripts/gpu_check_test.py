@@ -16,7 +16,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 from gpu_checks import bundle, parts, processes, report  # noqa: E402
-from gpu_checks.session import Session  # noqa: E402
+from gpu_checks.session import Session, bar_of  # noqa: E402
 
 NVIDIA_SMI = """#!/bin/sh
 case "$1" in *driver*) echo 580.1 ;; *) echo "Fake GPU, 81559 MiB" ;; esac
@@ -245,6 +245,25 @@ class Program(Machine):
         self.assertEqual(done.returncode, 1)
         self.assertEqual(len(done.stderr.splitlines()), 1)
         self.assertIn("is no bundle, it lacks rung,", done.stderr)
+
+    def test_attention_has_a_row_a_shape(self):
+        values = {"flash_forward_ms": "0.2", "flash_backward_ms": "0.8", "flash_tflops": "210",
+                  "flash_backward_bytes": str(2 * 2**20), "cudnn_forward_ms": "0.1", "cudnn_backward_ms": "0.5",
+                  "cudnn_tflops": "340.4", "cudnn_backward_bytes": str(2**20), "cudnn_out_difference": "0.0018",
+                  "cudnn_gradient_difference": "0.0028"}
+        figure = {"name": "attention", "exit_code": 0, "tests": 1, "failed": [], "skipped_tests": [],
+                  "recorded": {"Rows/Attention.OfCudnnIsThatOfFlash/2x2048": values}}
+        page = report.page([{"group": "bench", "gpu": "G", "driver": "1", "commit": "c", "date": "d",
+                             "figures": [figure]}])
+        self.assertIn("| attention |  | 1 of 1 tests pass |", page)
+        self.assertIn("| 2x2048 | | flash 0.2 + 0.8 ms, 210 TFLOP/s, backward takes 2 MiB; cudnn 0.1 + 0.5 ms, 340 TFLOP/s, "
+                      "backward takes 1 MiB; results differ by 1.8e-03, gradients by 2.8e-03 |", page)
+
+    def test_bars_of_tests_and_lengths(self):
+        share = {"bar": bar_of(("nf4_dequantize_share_of_copy", "least", 0.85), 0.88)}
+        self.assertEqual(report.bar(share), ">= 85% of a copy: met")
+        length = {"bar": bar_of(("longest_trained", "least", 78475), None)}
+        self.assertEqual(report.bar(length), ">= 78,475 tokens: not measured")
 
     def test_report_reads_the_groups_alone(self):
         out = self.folder / "out"

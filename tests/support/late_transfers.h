@@ -30,6 +30,7 @@ class LateTransfers final : public memory::Transfers {
   }
 
   memory::Counter& host_counter() override { return before_.host_counter(); }
+  memory::Counter& pinned_counter() override { return before_.pinned_counter(); }
 
   memory::WorkMarkPtr copy_beside(const at::Tensor& to, const at::Tensor& from) override {
     queue_.push_back({to, from});

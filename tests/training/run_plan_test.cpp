@@ -102,13 +102,13 @@ class LongRows : public rung::testing::PlannedRows {
 TEST_F(LongRows, GoToCudnnAndThePlanSaysSo) {
   const RunPlan hopper = plan();
   EXPECT_EQ(hopper.model.cudnn_attention_length, 2048);
-  const auto note = attention_note(hopper);
+  const auto note = attention_note(hopper.model);
   ASSERT_TRUE(note);
   EXPECT_NE(note->find("cuDNN's where all documents of a micro-batch have 2048 tokens"),
             std::string::npos)
       << *note;
   EXPECT_EQ(plan(80).model.cudnn_attention_length, 0) << "Ampere";
-  EXPECT_FALSE(attention_note(plan(80)));
+  EXPECT_FALSE(attention_note(plan(80).model));
 }
 
 TEST_F(LongRows, StayWithFlashWhereThatIsWantedOrNeeded) {

@@ -274,9 +274,9 @@ RunFields machine_fields() {
             "run is deterministic"},
        &RunConfig::deterministic},
       {{.name = "attention",
-        .help = "on a GPU; auto: cuDNN's on Hopper and Blackwell where all documents of a "
-                "micro-batch have sequence_len tokens, FlashAttention-2 elsewhere; flash: "
-                "FlashAttention-2 everywhere",
+        .help = "on a GPU; auto: cuDNN's on Hopper where all documents of a micro-batch have "
+                "sequence_len tokens, 1,024 or more, and heads at most 128 features, else "
+                "FlashAttention-2; flash: FlashAttention-2 everywhere",
         .choices = {"auto", "flash"}},
        &RunConfig::attention},
   };

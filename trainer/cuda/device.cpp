@@ -13,7 +13,6 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <mutex>
 #include <unordered_map>
 
@@ -67,7 +66,7 @@ void attach_tracker() {
 }
 
 // The most that a context and cuBLAS are taken to hold where nobody can tell them from neighbours.
-constexpr int64_t kMostAssumed = int64_t{768} << 20;
+constexpr int64_t kMostAssumed = int64_t{960} << 20;
 
 // Kernels that are loaded as they are first used, cuDNN's above all (measured: 16 MiB,
 // docs/benchmarks/gpu.md).
@@ -143,7 +142,7 @@ class CudaDevice final : public memory::Device {
 
   void set_limit(int64_t bytes) override {
     // LibTorch multiplies by this total and rounds down; half a byte more gives `bytes` exactly.
-    const double share = (static_cast<double>(bytes - other_) + 0.5) /
+    const double share = (static_cast<double>(bytes - other_ - kLoadedLater) + 0.5) /
                          static_cast<double>(properties_.totalGlobalMem);
     TORCH_INTERNAL_ASSERT(share > 0.0);
     caching::setMemoryFraction(std::min(share, 1.0), device_.index());
@@ -172,9 +171,6 @@ class CudaDevice final : public memory::Device {
     const at::Tensor a = at::zeros({64, 64}, options).requires_grad_();
     torch::autograd::grad({at::neg(at::mm(a, a))}, {a}, {at::zeros({64, 64}, options)});
     C10_CUDA_CHECK(cudaDeviceSynchronize());
-    // Read by now, and the workspaces are made. While it is set LibTorch 2.11 parses it with a
-    // regular expression at every product, which takes longer than to launch one.
-    unsetenv("CUBLAS_WORKSPACE_CONFIG");
   }
 
   c10::Device device_;

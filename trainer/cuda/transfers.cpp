@@ -52,6 +52,7 @@ class CudaTransfers final : public memory::Transfers {
   }
 
   memory::Counter& host_counter() override { return host_counter_; }
+  memory::Counter& pinned_counter() override { return host_counter_; }
 
  private:
   c10::cuda::CUDAStream computing() const {

@@ -1,6 +1,7 @@
 #include "fit/device_peak.h"
 
 #include "memory/counting_allocator.h"
+#include "memory/transfers.h"
 
 namespace rung::fit {
 namespace {
@@ -29,7 +30,9 @@ CudaMemory observe_cuda(const std::function<memory::Usage()>& meta_run,
 
 int64_t device_peak(c10::DeviceType device, const std::function<memory::Usage()>& meta_run) {
   if (device != c10::kCUDA) return meta_run().peak;
-  return observe_cuda(meta_run, kCudaCaching).caching.reserved_peak;
+  const int64_t reserved = observe_cuda(meta_run, kCudaCaching).caching.reserved_peak;
+  return reserved +
+         memory::transfers_of(c10::kMeta).pinned_counter().usage().peak / kPinnedBytesOfATableByte;
 }
 
 }  // namespace rung::fit

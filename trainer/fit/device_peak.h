@@ -25,7 +25,13 @@ struct CudaMemory {
 CudaMemory observe_cuda(const std::function<memory::Usage()>& meta_run,
                         const memory::CachingOptions& options);
 
-// Peak in bytes: of the counted tensors on a CPU, of what the caching allocator reserves on CUDA.
+// A GPU reaches pinned memory of the host through tables of its own, 8 bytes for a page of 4 KiB
+// (measured: docs/benchmarks/gpu.md).
+inline constexpr int64_t kPinnedBytesOfATableByte = 512;
+
+// Peak in bytes: of the counted tensors on a CPU; on CUDA of what the caching allocator reserves,
+// with the page tables of what the run has pinned. `meta_run` makes its model with
+// make_meta_model().
 int64_t device_peak(c10::DeviceType device, const std::function<memory::Usage()>& meta_run);
 
 }  // namespace rung::fit

@@ -11,6 +11,7 @@ model::Transformer make_meta_model(const format::ModelConfig& config, model::Mod
   TORCH_CHECK(counter.usage().live == 0, "another meta run is under way");
   counter.reset_peak();
   memory::transfers_of(c10::kMeta).host_counter().reset_peak();
+  memory::transfers_of(c10::kMeta).pinned_counter().reset_peak();
   options.device = c10::kMeta;
   model::Transformer model(config, nullptr, options);
   if (adapter) model.add_adapter(*adapter);

@@ -19,10 +19,6 @@ struct MetaRun {
   step::Optimizer optimizer;
 };
 
-// A GPU reaches pinned memory of the host through tables of its own, 8 bytes for a page of 4 KiB
-// (measured: docs/benchmarks/gpu.md).
-constexpr int64_t kHostBytesOfATableByte = 512;
-
 }  // namespace
 
 memory::Usage resident_memory(const StepShape& shape) {
@@ -53,10 +49,7 @@ int64_t resident_peak(const StepShape& shape) {
 }
 
 int64_t step_peak(const StepShape& shape) {
-  const int64_t held = device_peak(shape.model.stands_for, [&] { return step_memory(shape); });
-  if (shape.model.stands_for != c10::kCUDA) return held;
-  return held +
-         memory::transfers_of(c10::kMeta).host_counter().usage().peak / kHostBytesOfATableByte;
+  return device_peak(shape.model.stands_for, [&] { return step_memory(shape); });
 }
 
 }  // namespace rung::fit

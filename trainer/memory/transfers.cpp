@@ -21,21 +21,26 @@ int64_t bytes_of(at::IntArrayRef sizes, c10::ScalarType dtype) {
 class CountedTransfers : public Transfers {
  public:
   at::Tensor pinned(at::IntArrayRef sizes, c10::ScalarType dtype) override {
-    return take(sizes, dtype, pinned_size(bytes_of(sizes, dtype)));
+    return take(sizes, dtype, pinned_size(bytes_of(sizes, dtype)), /*is_pinned=*/true);
   }
   at::Tensor pageable(at::IntArrayRef sizes, c10::ScalarType dtype) override {
-    return take(sizes, dtype, bytes_of(sizes, dtype));
+    return take(sizes, dtype, bytes_of(sizes, dtype), /*is_pinned=*/false);
   }
   void wait_for(const WorkMarkPtr&) override {}
   Counter& host_counter() override { return counter_; }
+  Counter& pinned_counter() override { return pinned_; }
 
  private:
-  at::Tensor take(at::IntArrayRef sizes, c10::ScalarType dtype, int64_t counted) {
+  at::Tensor take(at::IntArrayRef sizes, c10::ScalarType dtype, int64_t counted, bool is_pinned) {
     const Component component = ComponentScope::current();
     void* block = map(bytes_of(sizes, dtype));
+    const int64_t pinned = is_pinned ? counted : 0;
     (void)counter_.add(counted, component);
-    const auto free = [this, counted, component, length = bytes_of(sizes, dtype)](void* data) {
+    (void)pinned_.add(pinned, component);
+    const auto free = [this, counted, pinned, component,
+                       length = bytes_of(sizes, dtype)](void* data) {
       counter_.remove(counted, component);
+      pinned_.remove(pinned, component);
       unmap(data, length);
     };
     return at::from_blob(block, sizes, free, dtype);
@@ -44,6 +49,7 @@ class CountedTransfers : public Transfers {
   virtual void unmap(void* block, int64_t bytes) = 0;
 
   Counter counter_;
+  Counter pinned_;
 };
 
 // Memory apart from the counting allocator's: what a GPU run keeps on the host is not under the

@@ -39,6 +39,8 @@ class Transfers {
 
   // Of the host memory given by the CPU's and the meta device's (CUDA's is not counted).
   virtual Counter& host_counter() = 0;
+  // Of what is pinned in it.
+  virtual Counter& pinned_counter() = 0;
 };
 
 // What `bytes` of pinned memory take: ATen's allocator of it rounds up to a power of two (source:

@@ -22,10 +22,11 @@ using torch::autograd::variable_list;
 constexpr int64_t kFlashHeadMultiple = 8;
 constexpr int64_t kFlashMostFeatures = 256;
 
-// What cuDNN takes in both passes (source: check_cudnn_tensor_shapes there).
+// Heads that cuDNN takes on every chip (source: check_cudnn_tensor_shapes there); wider ones, which
+// it takes on some, were not tried. Below so many tokens there is little to gain.
 constexpr int64_t kCudnnHeadMultiple = 8;
 constexpr int64_t kCudnnMostFeatures = 128;
-constexpr int64_t kCudnnLeastLength = 1024;  // below, it is slower
+constexpr int64_t kCudnnLeastLength = 1024;
 
 struct AttentionPasses {
   AttentionResult (*forward)(const QkvViews&, const AttentionHeads&, const AttentionDocuments&);
@@ -56,7 +57,8 @@ class AttentionNode final : public torch::autograd::Node {
  public:
   AttentionNode(const at::Tensor& qkv, const AttentionHeads& heads,
                 const AttentionDocuments& documents, AttentionResult saved)
-      : qkv_(qkv, /*is_output=*/false),
+      : passes_(passes_of(split_qkv(qkv, heads), heads, documents)),
+        qkv_(qkv, /*is_output=*/false),
         heads_(heads),
         documents_(documents),
         saved_(std::move(saved)) {}
@@ -69,8 +71,7 @@ class AttentionNode final : public torch::autograd::Node {
     qkv_.reset_data();
     const at::Tensor dout = grads[0].contiguous();
     const QkvViews x = split_qkv(qkv, heads_);
-    at::Tensor dqkv =
-        passes_of(x, heads_, documents_).backward(x, saved_, dout, heads_, documents_);
+    at::Tensor dqkv = passes_.backward(x, saved_, dout, heads_, documents_);
     release_variables();
     return {dqkv};
   }
@@ -82,6 +83,7 @@ class AttentionNode final : public torch::autograd::Node {
   std::string name() const override { return "Attention"; }
 
  private:
+  AttentionPasses passes_;
   SavedVariable qkv_;
   AttentionHeads heads_;
   const AttentionDocuments& documents_;
@@ -102,9 +104,8 @@ AttentionKernel attention_kernel_for(c10::DeviceType device, c10::ScalarType com
 }
 
 bool prefers_cudnn(int64_t architecture, int64_t head_dim, int64_t length) {
-  const int64_t major = architecture / 10;
-  return (major == 9 || major == 10) && length >= kCudnnLeastLength &&
-         head_dim % kCudnnHeadMultiple == 0 && head_dim <= kCudnnMostFeatures;
+  return architecture == 90 && length >= kCudnnLeastLength && head_dim % kCudnnHeadMultiple == 0 &&
+         head_dim <= kCudnnMostFeatures;
 }
 
 QkvViews split_qkv(const at::Tensor& qkv, const AttentionHeads& heads) {

@@ -21,9 +21,8 @@ AttentionKernel attention_kernel_for(c10::DeviceType device, c10::ScalarType com
                                      int64_t head_dim);
 
 // Whether a GPU of this architecture (90: sm_90) is better served with cuDNN's attention than with
-// FlashAttention-2 where all documents have `length` tokens: long ones on Hopper, measured
-// (docs/benchmarks/gpu.md), and on Blackwell's data center chips, whose tensor cores
-// FlashAttention-2 does not know either.
+// FlashAttention-2 where all documents have `length` tokens: long ones on Hopper, where it was
+// measured (docs/benchmarks/gpu.md), and nothing else.
 bool prefers_cudnn(int64_t architecture, int64_t head_dim, int64_t length);
 
 struct AttentionHeads {

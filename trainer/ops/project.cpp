@@ -40,6 +40,7 @@ AdapterOperands operands_of(const LinearGroup& group, c10::ScalarType dtype) {
   for (const Linear& member : group.members) {
     if (member.lora.defined()) operands.b.push_back(next(member.lora.b));
   }
+  TORCH_INTERNAL_ASSERT(offset == all.numel());
   return operands;
 }
 
@@ -151,9 +152,9 @@ void forward_extended(const at::Tensor& h, const LinearGroup& group, const Proje
   const int64_t k = (in + rank + 1 + 7) / 8 * 8;
   at::Tensor x_ext = at::empty({h.size(0), k}, h.options());
   at::Tensor w_ext = at::empty({group.out_features, k}, h.options());
-  const at::Tensor low =
-      rank > 0 ? down_project(h, operands_of(group, h.scalar_type()).a, group, options)
-               : at::Tensor();
+  const AdapterOperands adapters =
+      rank > 0 ? operands_of(group, h.scalar_type()) : AdapterOperands{};
+  const at::Tensor low = rank > 0 ? down_project(h, adapters.a, group, options) : at::Tensor();
   const at::Tensor w = stacked_weight(group, options.precision, h.device(), options.weights);
   if (!h.is_meta()) {
     x_ext.narrow(1, in, k - in).zero_();
@@ -161,18 +162,19 @@ void forward_extended(const at::Tensor& h, const LinearGroup& group, const Proje
     x_ext.narrow(1, 0, in).copy_(h);
     w_ext.narrow(1, 0, in).copy_(w);
     x_ext.narrow(1, in + rank, 1).fill_(1.0);
-    int64_t column = 0;
+    const auto rows_of = [&](const Linear& member) {
+      return w_ext.narrow(0, member.first_row, member.weight.out_features());
+    };
     for (const Linear& member : group.members) {
-      at::Tensor rows = w_ext.narrow(0, member.first_row, member.weight.out_features());
-      if (member.bias.defined()) rows.select(1, in + rank).copy_(member.bias);
-      if (!member.lora.defined()) continue;
+      if (member.bias.defined()) rows_of(member).select(1, in + rank).copy_(member.bias);
+    }
+    for_each_adapter(group, [&](const Linear& member, size_t index, int64_t column) {
       const int64_t r = member.lora.a.size(0);
-      rows.narrow(1, in + column, r).copy_(member.lora.b);
+      rows_of(member).narrow(1, in + column, r).copy_(adapters.b[index]);
       at::Tensor low_ext = x_ext.narrow(1, in + column, r);
       low_ext.copy_(low.narrow(1, column, r));
       scale_(low_ext, member.lora.scaling);
-      column += r;
-    }
+    });
   }
   gemm_set(y, x_ext, w_ext.t(), options.precision);
 }

@@ -30,9 +30,7 @@ constexpr double kCheapSeconds = 10.0;
 class StepMemory {
  public:
   explicit StepMemory(const memory::Device& device)
-      : device_(device),
-        process_(device.reserved() + device.other()),
-        neighbours_(device.neighbours()) {}
+      : device_(device), workspaces_(device.reserved()), neighbours_(device.neighbours()) {}
 
   // From here on peaks and retries are counted.
   void reset() {
@@ -56,8 +54,8 @@ class StepMemory {
     // Kernels that are loaded as they are first used and page tables look like a neighbour's.
     const int64_t grown = std::max<int64_t>(0, device_.neighbours() - neighbours_);
     memory.process = reserved + device_.other() + grown;
-    // Without what was there from the start, which no plan has: the context, cuBLAS's workspaces.
-    memory.held_peak = memory.process - process_;
+    // No plan has what was there from the start.
+    memory.held_peak = reserved - workspaces_;
     memory.num_alloc_retries = stats().num_alloc_retries - num_retries_;
   }
 
@@ -70,7 +68,7 @@ class StepMemory {
   }
 
   const memory::Device& device_;
-  int64_t process_;  // bytes at first
+  int64_t workspaces_;  // of cuBLAS, bytes
   int64_t neighbours_;
   int64_t num_retries_ = 0;
 };
@@ -198,7 +196,7 @@ BenchResult bench(const BenchRequest& request, std::ostream& log) {
   fmt::print(log, "plan      {}, peak {} of {}\n",
              fit::describe(setup.plan.settings, setup.plan.bounds),
              format_bytes(result.memory.planned_peak), format_bytes(machine.tensor_limit()));
-  if (const auto note = attention_note(setup.plan)) fmt::print(log, "note      {}\n", *note);
+  if (const auto note = attention_note(setup.plan.model)) fmt::print(log, "note      {}\n", *note);
   run_steps(setup, request.num_steps, result, log);
   result.gemm_rate = fit::measure_gemm_rate(
       machine.device, ops::precision_for(result.compute, machine.device.torch_device().type()),

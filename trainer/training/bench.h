@@ -19,8 +19,8 @@
 namespace rung::training {
 
 // Bytes. On a CPU what is held for tensors is what they take, on a GPU what LibTorch's allocator
-// has reserved for them and the process has grown by beside it; planned_peak is to be compared with
-// held_peak.
+// has reserved for them. planned_peak is to be compared with held_peak; on a GPU it has the page
+// tables of pinned memory as well, a 512th of that.
 struct BenchMemory {
   int64_t limit = 0;
   int64_t planned_peak = 0;

@@ -135,6 +135,7 @@ int64_t peak_of(const PlanRequest& request, const Variant& variant) {
                             .validation = validation,
                             .device = request.device,
                             .num_multiprocessors = request.num_multiprocessors,
+                            .architecture = request.architecture,
                             .host_limit = request.host_limit};
   fit::StepShape shape = step_shape(changed);
   if (config.layer_offloading) shape.model.num_streamed = request.model.num_layers;

@@ -23,6 +23,8 @@ int64_t reserve_of(const memory::Device& device, int64_t free) {
   return std::min(reserve, free / 4);
 }
 
+constexpr const char* kCublasWorkspace = "CUBLAS_WORKSPACE_CONFIG";
+
 struct LimitFault {
   std::string what;
   std::string expected;
@@ -72,7 +74,7 @@ int64_t Machine::host_limit() const {
 }
 
 void make_deterministic() {
-  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/1);
+  setenv(kCublasWorkspace, ":4096:8", /*overwrite=*/1);
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   at::globalContext().setDeterministicFillUninitializedMemory(false);
 }
@@ -80,6 +82,11 @@ void make_deterministic() {
 Machine open_machine(const RunConfig& config) {
   if (config.deterministic) make_deterministic();
   const ops::OpenedDevice opened = ops::open_device(config.device);
+  // Once a device is open ATen has asked for it (Context::alertCuBLASConfigNotDeterministic keeps
+  // the answer), and cuBLAS's workspaces are there, no smaller than without it. While it is set
+  // LibTorch 2.11 parses it with a regular expression at every product
+  // (aten/src/ATen/cuda/CublasHandlePool.cpp), which takes longer than to launch one.
+  if (config.deterministic) unsetenv(kCublasWorkspace);
   const int64_t num_threads = config.num_threads > 0 ? config.num_threads : available_cores();
   at::set_num_threads(static_cast<int>(num_threads));
   Machine machine{.device = opened.device,

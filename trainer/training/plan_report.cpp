@@ -77,7 +77,8 @@ PlannedGpu planned_gpu(const fit::Gpu& gpu, PlanRequest on_gpu, fit::StepPeaks& 
   return planned;
 }
 
-// Peaks depend on the chip only where sums have a fixed order.
+// Peaks depend on the chip only where sums have a fixed order: all are planned with
+// FlashAttention-2 here, and cuDNN's attention takes no more.
 std::vector<PlannedGpu> planned_gpus(const ReportRequest& request, const RunLoad& load) {
   std::vector<PlannedGpu> planned;
   PlanRequest on_gpu = request.plan;
@@ -158,6 +159,7 @@ void write_memory(const PlanReport& report, std::back_insert_iterator<std::strin
   if (report.host_peak > 0) {
     fmt::format_to(out, "and in host memory {}\n", format_bytes(report.host_peak));
   }
+  if (report.attention) fmt::format_to(out, "\n{}\n", *report.attention);
 }
 
 void write_rungs(const PlanReport& report, std::back_insert_iterator<std::string> out) {
@@ -246,6 +248,7 @@ PlanReport make_plan_report(const ReportRequest& request) {
                     .total_steps = load.steps,
                     .tokens = load.counts.tokens,
                     .times = request.times};
+  report.attention = attention_note(plan.model);
   add_phases(request, here.shape(), plan, report);
   report.rungs = planned_rungs(request, {here, is_cuda ? here : on_cuda}, plan,
                                work_of(load, request.plan, plan.model));

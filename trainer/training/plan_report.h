@@ -45,6 +45,7 @@ struct PlanReport {
   std::map<std::string, int64_t> phases;      // bytes: load, train, eval, save, resume
   std::map<std::string, int64_t> components;  // bytes at the peak of a training step
   int64_t host_peak = 0;                      // bytes of host memory in a training step
+  std::optional<std::string> attention;       // attention_note()
   int64_t total_steps = 0;
   double tokens = 0.0;  // that the run takes
   std::vector<PlannedRung> rungs;

@@ -241,8 +241,8 @@ fit::Choice choose_from(const PlanRequest& request, const RunPlan& plan,
   return choose(request, load_of(request), peaks, from, plan.bounds);
 }
 
-std::optional<std::string> attention_note(const RunPlan& plan) {
-  const int64_t length = plan.model.cudnn_attention_length;
+std::optional<std::string> attention_note(const model::ModelOptions& model) {
+  const int64_t length = model.cudnn_attention_length;
   if (length == 0) return std::nullopt;
   return fmt::format(
       "attention: cuDNN's where all documents of a micro-batch have {} tokens, else "

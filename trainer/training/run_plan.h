@@ -102,10 +102,10 @@ fit::Choice choose_from(const PlanRequest& request, const RunPlan& plan,
                         const fit::StepSettings& start);
 
 // What `deterministic` costs in memory on a GPU, where it is asked for there.
-// Which attention the plan takes, where that is not FlashAttention-2 alone.
-std::optional<std::string> attention_note(const RunPlan& plan);
-
 std::optional<std::string> deterministic_note(const PlanRequest& request, const RunPlan& plan);
+
+// Which attention a model takes as it is loaded, where that is not FlashAttention-2 alone.
+std::optional<std::string> attention_note(const model::ModelOptions& model);
 
 // Throws Error kDoesNotFit, with what would help (training/does_not_fit.h), where a step or an
 // evaluation does not fit into memory_limit; nothing of the size of the weights is loaded before.

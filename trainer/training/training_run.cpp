@@ -82,7 +82,7 @@ void TrainingRun::say_notes() const {
   std::vector<std::string> notes = base_.tokenizer.notes();
   if (const auto note = context_note(config_, base_.folder.config())) notes.push_back(*note);
   if (const auto note = offloading_note(config_)) notes.push_back(*note);
-  if (const auto note = attention_note(plan_)) notes.push_back(*note);
+  if (const auto note = attention_note(plan_.model)) notes.push_back(*note);
   if (const auto note = deterministic_note(plan_request(), plan_)) notes.push_back(*note);
   for (const std::string& note : notes) {
     fmt::print(log_, "note: {}\n", escape_for_terminal(note));
