@@ -99,7 +99,7 @@ TEST(PlanProgram, AsksNothingOfThisMachineForTheTable) {
   const std::vector<std::string> more = {"--all-gpus",  "--set", "compute_dtype=bf16", "--set",
                                          "device=cuda", "--set", "memory_limit=100TiB"};
   EXPECT_EQ(plan(dir, more).code, 0);
-  EXPECT_EQ(plan(dir, {"--all-gpus", "--set", "compute_dtype=bf16", "--set", "memory_limit=800MiB",
+  EXPECT_EQ(plan(dir, {"--all-gpus", "--set", "compute_dtype=bf16", "--set", "memory_limit=1000MiB",
                        "--set", "sequence_len=96"})
                 .code,
             0);
