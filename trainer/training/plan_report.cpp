@@ -183,22 +183,28 @@ void write_rungs(const PlanReport& report, std::back_insert_iterator<std::string
 }
 
 void write_gpus(const PlanReport& report, std::back_insert_iterator<std::string> out) {
-  const auto best = [&](std::optional<double> PlannedGpu::*field) {
-    std::optional<double> least;
+  // The one with the least of a figure; among equals, of the other one.
+  const auto best = [&](std::optional<double> PlannedGpu::*field,
+                        std::optional<double> PlannedGpu::*other) {
+    const PlannedGpu* least = nullptr;
     for (const PlannedGpu& gpu : report.gpus) {
-      if (gpu.fits && gpu.*field && (!least || *(gpu.*field) < *least)) least = gpu.*field;
+      if (!gpu.fits || !(gpu.*field)) continue;
+      if (least == nullptr ||
+          std::pair(gpu.*field, gpu.*other) < std::pair(least->*field, least->*other)) {
+        least = &gpu;
+      }
     }
     return least;
   };
-  const std::optional<double> fastest = best(&PlannedGpu::hours);
-  const std::optional<double> cheapest = best(&PlannedGpu::cost);
+  const PlannedGpu* fastest = best(&PlannedGpu::hours, &PlannedGpu::cost);
+  const PlannedGpu* cheapest = best(&PlannedGpu::cost, &PlannedGpu::hours);
   fmt::format_to(out, "\n  {:<12}{:>7}{:>12}{:>12}{:>10}{:>10}  {}\n", "GPU", "fits", "peak", "of",
                  "time", "cost", "with");
   for (const PlannedGpu& gpu : report.gpus) {
     std::string marks;
     const bool has_time = gpu.fits && gpu.hours && gpu.cost;
-    if (has_time && gpu.cost == cheapest) marks += "  <- cheapest";
-    if (has_time && gpu.hours == fastest) marks += "  <- fastest";
+    if (&gpu == cheapest) marks += "  <- cheapest";
+    if (&gpu == fastest) marks += "  <- fastest";
     fmt::format_to(out, "  {:<12}{:>7}{:>12}{:>12}{:>10}{:>10}  {}{}\n", gpu.name,
                    gpu.fits ? "yes" : "no", fine_bytes(gpu.peak), format_bytes(gpu.limit),
                    has_time ? duration(*gpu.hours * 3600) : "-",
