@@ -33,6 +33,7 @@ def bar_of(wanted, measured):
 
 class Session:
     def __init__(self, folder, out, stale=False):
+        query("name")  # without a GPU a bundle is no use
         self.commit = bundle.check(folder, stale)
         self.bundle = folder.resolve()
         self.out = out

@@ -16,6 +16,7 @@ const std::string kCard =
     "card:\n"
     "  memory_gib: 23.5\n"
     "  multiprocessors: 80\n"
+    "  architecture: 89\n"
     "  bf16_tflops: 100\n"
     "  memory_gb_per_s: 900\n"
     "  pcie_gb_per_s: 25\n"
@@ -31,6 +32,7 @@ TEST(GpuTable, IsReadInUnitsOfBytesAndSeconds) {
   const Gpu gpu = read_text(kCard).front();
   EXPECT_EQ(gpu.name, "card");
   EXPECT_EQ(gpu.memory, (int64_t{47} << 30) / 2);
+  EXPECT_EQ(gpu.architecture, 89);
   EXPECT_EQ(gpu.flops_per_second, 100e12);
   EXPECT_EQ(gpu.memory_bandwidth, 900e9);
   EXPECT_EQ(gpu.transfer_bandwidth, 25e9);
@@ -41,14 +43,17 @@ TEST(GpuTable, IsReadInUnitsOfBytesAndSeconds) {
 TEST(GpuTable, ThatComesWithRungIsSound) {
   const auto gpus = read_gpus(std::string(RUNG_SOURCE_DIR) + "/configs/gpus.yaml");
   EXPECT_EQ(gpus.size(), 11u);
-  for (const Gpu& gpu : gpus) EXPECT_FALSE(gpu.price_date.empty()) << gpu.name;
+  for (const Gpu& gpu : gpus) {
+    EXPECT_FALSE(gpu.price_date.empty()) << gpu.name;
+    EXPECT_GE(gpu.architecture, 80) << gpu.name;
+  }
   EXPECT_EQ(find_gpu(gpus, "rtx-4090").memory, (int64_t{47} << 30) / 2);
 }
 
 TEST(GpuTable, RefusesWhatItDoesNotKnowByFileAndLine) {
   expect_error(ExitCode::kConfig, "unknown key memory_gb of the GPU card",
                [] { read_text(kCard + "  memory_gb: 3\n"); });
-  expect_error(ExitCode::kConfig, "gpus.yaml:9", [] { read_text(kCard + "  memory_gb: 3\n"); });
+  expect_error(ExitCode::kConfig, "gpus.yaml:10", [] { read_text(kCard + "  memory_gb: 3\n"); });
   expect_error(ExitCode::kConfig, "bf16_tflops of the GPU card: got fast",
                [] { read_text("card: {bf16_tflops: fast}\n"); });
   expect_error(ExitCode::kConfig, "memory_gib of the GPU card: got nothing",

@@ -274,9 +274,10 @@ RunFields machine_fields() {
             "run is deterministic"},
        &RunConfig::deterministic},
       {{.name = "attention",
-        .help = "on a GPU; auto: cuDNN's on Hopper where all documents of a micro-batch have "
-                "sequence_len tokens, 1,024 or more, and heads at most 128 features, else "
-                "FlashAttention-2; flash: FlashAttention-2 everywhere",
+        .help =
+            "on a GPU; auto: cuDNN's on Hopper where all documents of a micro-batch have "
+            "sequence_len tokens, 1,024 or more, and heads at most 128 features, else "
+            "FlashAttention-2; flash, or where deterministic: true: FlashAttention-2 everywhere",
         .choices = {"auto", "flash"}},
        &RunConfig::attention},
   };

@@ -137,6 +137,7 @@ Place place_on(const fit::Gpu& gpu, const RunConfig& config) {
           .type = c10::kCUDA,
           .limit = training::tensor_limit_on(gpu, config),
           .num_multiprocessors = gpu.num_multiprocessors,
+          .architecture = gpu.architecture,
           .of_the_table = gpu};
 }
 

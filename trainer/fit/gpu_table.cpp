@@ -12,9 +12,9 @@ namespace {
 
 constexpr double kLargest = 1e6;
 constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
-constexpr std::array<std::string_view, 7> kKeys = {
-    "memory_gib",    "multiprocessors", "bf16_tflops", "memory_gb_per_s",
-    "pcie_gb_per_s", "price_per_hour",  "price_date"};
+constexpr std::array<std::string_view, 8> kKeys = {
+    "memory_gib",      "multiprocessors", "architecture",   "bf16_tflops",
+    "memory_gb_per_s", "pcie_gb_per_s",   "price_per_hour", "price_date"};
 
 class Reader {
  public:
@@ -28,6 +28,9 @@ class Reader {
     gpu.memory = static_cast<int64_t>(number("memory_gib") * kGiB);
     if (entry_.value.find("multiprocessors") != nullptr) {
       gpu.num_multiprocessors = static_cast<int64_t>(number("multiprocessors"));
+    }
+    if (entry_.value.find("architecture") != nullptr) {
+      gpu.architecture = static_cast<int64_t>(number("architecture"));
     }
     gpu.flops_per_second = number("bf16_tflops") * 1e12;
     gpu.memory_bandwidth = number("memory_gb_per_s") * 1e9;

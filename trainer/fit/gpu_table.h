@@ -12,6 +12,7 @@ struct Gpu {
   std::string name;
   int64_t memory = 0;               // bytes that a program really gets
   int64_t num_multiprocessors = 0;  // 0: not in the table
+  int64_t architecture = 0;         // 90: sm_90; 0: not in the table
   double flops_per_second = 0.0;    // dense bf16 products, as the vendor states them
   double memory_bandwidth = 0.0;    // bytes a second
   double transfer_bandwidth = 0.0;  // bytes a second from pinned host memory

@@ -216,7 +216,7 @@ void write_gpus(const PlanReport& report, std::back_insert_iterator<std::string>
     fmt::format_to(
         out,
         "  Times: a roofline, nothing measured ({:.0f} % of the rated products, weights at "
-        "the memory's speed).\n",
+        "the memory's speed, as fast as a host launches).\n",
         100 * kAssumedShare);
   } else {
     fmt::format_to(out, "  Times: none; the table has no rate of products in fp32.\n");
