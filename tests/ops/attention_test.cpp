@@ -199,6 +199,22 @@ TEST(CudnnAttention, TakesBatchesWhoseDocumentsAllFillTheirRows) {
   EXPECT_FALSE(goes_to_cudnn({64}, /*more_keys=*/8)) << "a cache";
 }
 
+// Bytes of a backward pass over documents of these lengths, on the meta device in bf16.
+int64_t backward_peak(const AttentionHeads& heads, const std::vector<int64_t>& lengths) {
+  const auto options = at::TensorOptions(at::kMeta).dtype(at::kBFloat16);
+  const auto tokens = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
+  const AttentionDocuments batch =
+      make_documents(documents(lengths).segments, heads.kernel, at::kMeta);
+  const at::Tensor qkv =
+      at::empty({tokens, (heads.num_heads + 2 * heads.num_kv_heads) * heads.head_dim}, options)
+          .requires_grad_();
+  const at::Tensor out = attention(qkv, heads, batch);
+  const at::Tensor dout = at::empty({tokens, heads.num_heads * heads.head_dim}, options);
+  return rung::testing::taken_by(memory::meta_counter(),
+                                 [&] { torch::autograd::grad({out}, {qkv}, {dout}); })
+      .peak;
+}
+
 struct SeenShape {
   int64_t rows;
   int64_t length;
@@ -219,19 +235,12 @@ TEST(CudnnAttention, CountsOnMetaWhatAGpuWasSeenToTake) {
                                .head_dim = seen.head_dim,
                                .kernel = AttentionKernel::kFlash,
                                .cudnn_length = seen.length};
-    const AttentionDocuments batch =
-        documents(std::vector<int64_t>(static_cast<size_t>(seen.rows), seen.length));
-    const auto options = at::TensorOptions(at::kMeta).dtype(at::kBFloat16);
+    const std::vector<int64_t> lengths(static_cast<size_t>(seen.rows), seen.length);
     const int64_t tokens = seen.rows * seen.length;
     const int64_t width = (seen.num_heads + 2 * seen.num_kv_heads) * seen.head_dim;
-    const at::Tensor qkv = at::empty({tokens, width}, options).requires_grad_();
-    const at::Tensor out = attention(qkv, heads, batch);
-    const at::Tensor dout = at::empty({tokens, seen.num_heads * seen.head_dim}, options);
-    const auto taken = rung::testing::taken_by(
-        memory::meta_counter(), [&] { torch::autograd::grad({out}, {qkv}, {dout}); });
     // dqkv was there before the workspace then, and comes behind it now.
     const int64_t dqkv = tokens * width * 2;
-    EXPECT_NEAR(static_cast<double>(taken.peak),
+    EXPECT_NEAR(static_cast<double>(backward_peak(heads, lengths)),
                 static_cast<double>(std::max(seen.bytes - dqkv, 2 * dqkv)), 2048.0)
         << seen.rows << " x " << seen.length;
   }
@@ -251,66 +260,38 @@ TEST(CudnnAttention, IsForLongRowsOnHopper) {
 TEST(FlashAttention, MakesTheGradientOfQkvBehindItsWorkspaceOnMeta) {
   const AttentionHeads heads{
       .num_heads = 6, .num_kv_heads = 6, .head_dim = 8, .kernel = AttentionKernel::kFlash};
-  const auto options = at::TensorOptions(at::kMeta).dtype(at::kBFloat16);
-  const AttentionDocuments batch =
-      make_documents({{.q_begin = 0, .num_q = 128, .k_begin = 0, .num_k = 128}},
-                     AttentionKernel::kFlash, at::kMeta);
-  const at::Tensor qkv = at::empty({128, 18 * 8}, options).requires_grad_();
-  const at::Tensor out = attention(qkv, heads, batch);
-  const at::Tensor dout = at::empty({128, 6 * 8}, options);
-  const int64_t peak = rung::testing::taken_by(memory::meta_counter(), [&] {
-                         torch::autograd::grad({out}, {qkv}, {dout});
-                       }).peak;
   constexpr int64_t kGradients = 128 * 18 * 8 * 2;                        // bytes of dq, dk and dv
   constexpr int64_t kWorkspace = (128 + 128) * 6 * 32 * 4 + 6 * 256 * 4;  // sums and dots
-  EXPECT_EQ(peak, kGradients + kWorkspace);
+  EXPECT_EQ(backward_peak(heads, {128}), kGradients + kWorkspace);
 }
 
 // Grouped heads: the CUDA operator makes dk and dv once more for every query head.
 TEST(FlashAttention, CountsTheExpandedGradientsOfGroupedHeadsOnMeta) {
-  const auto backward_peak = [](int64_t num_kv_heads) {
+  const auto peak = [](int64_t num_kv_heads) {
     const AttentionHeads heads{.num_heads = 6,
                                .num_kv_heads = num_kv_heads,
                                .head_dim = 8,
                                .kernel = AttentionKernel::kFlash};
-    const auto options = at::TensorOptions(at::kMeta).dtype(at::kBFloat16);
-    const AttentionDocuments documents =
-        make_documents({{.q_begin = 0, .num_q = 128, .k_begin = 0, .num_k = 128}},
-                       AttentionKernel::kFlash, at::kMeta);
-    const at::Tensor qkv = at::empty({128, (6 + 2 * num_kv_heads) * 8}, options).requires_grad_();
-    const at::Tensor out = attention(qkv, heads, documents);
-    const at::Tensor dout = at::empty({128, 6 * 8}, options);
-    return rung::testing::taken_by(memory::meta_counter(),
-                                   [&] { torch::autograd::grad({out}, {qkv}, {dout}); })
-        .peak;
+    return backward_peak(heads, {128});
   };
   constexpr int64_t kExpanded = 2 * 128 * 6 * 8 * 2;  // bytes
   constexpr int64_t kSmaller = 2 * 128 * (6 - 2) * 8 * 2;
-  EXPECT_EQ(backward_peak(2), backward_peak(6) + kExpanded - kSmaller);
+  EXPECT_EQ(peak(2), peak(6) + kExpanded - kSmaller);
 }
 
 // In a fixed order: sums of dq for as many groups of thread blocks as the GPU runs at once.
 TEST(FlashAttention, CountsTheSumsOfADeterministicBackwardOnMeta) {
-  const auto backward_peak = [](int64_t num_multiprocessors) {
+  const auto peak = [](int64_t num_multiprocessors) {
     const AttentionHeads heads{.num_heads = 6,
                                .num_kv_heads = 6,
                                .head_dim = 8,
                                .kernel = AttentionKernel::kFlash,
                                .num_multiprocessors = num_multiprocessors};
-    const auto options = at::TensorOptions(at::kMeta).dtype(at::kBFloat16);
-    const AttentionDocuments documents =
-        make_documents({{.q_begin = 0, .num_q = 128, .k_begin = 0, .num_k = 128}},
-                       AttentionKernel::kFlash, at::kMeta);
-    const at::Tensor qkv = at::empty({128, 18 * 8}, options).requires_grad_();
-    const at::Tensor out = attention(qkv, heads, documents);
-    const at::Tensor dout = at::empty({128, 6 * 8}, options);
-    return rung::testing::taken_by(memory::meta_counter(),
-                                   [&] { torch::autograd::grad({out}, {qkv}, {dout}); })
-        .peak;
+    return backward_peak(heads, {128});
   };
   constexpr int64_t kSums = (128 + 128) * 6 * 32 * 4;  // bytes, padded to heads of 32 features
-  EXPECT_EQ(backward_peak(6), backward_peak(0));
-  EXPECT_EQ(backward_peak(13), backward_peak(0) + 2 * kSums);
+  EXPECT_EQ(peak(6), peak(0));
+  EXPECT_EQ(peak(13), peak(0) + 2 * kSums);
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, Attention, ::testing::Values(at::kFloat, at::kBFloat16),

@@ -26,12 +26,8 @@ class Reader {
     }
     Gpu gpu{.name = entry_.key};
     gpu.memory = static_cast<int64_t>(number("memory_gib") * kGiB);
-    if (entry_.value.find("multiprocessors") != nullptr) {
-      gpu.num_multiprocessors = static_cast<int64_t>(number("multiprocessors"));
-    }
-    if (entry_.value.find("architecture") != nullptr) {
-      gpu.architecture = static_cast<int64_t>(number("architecture"));
-    }
+    gpu.num_multiprocessors = count_if_there("multiprocessors");
+    gpu.architecture = count_if_there("architecture");
     gpu.flops_per_second = number("bf16_tflops") * 1e12;
     gpu.memory_bandwidth = number("memory_gb_per_s") * 1e9;
     gpu.transfer_bandwidth = number("pcie_gb_per_s") * 1e9;
@@ -46,6 +42,10 @@ class Reader {
     if (found != nullptr && found->value.is_scalar()) return found->value.text;
     refuse(key, found, "a date");
     return {};
+  }
+
+  int64_t count_if_there(std::string_view key) {
+    return entry_.value.find(key) == nullptr ? 0 : static_cast<int64_t>(number(key));
   }
 
   double number(std::string_view key) {

@@ -34,7 +34,7 @@ struct AttentionHeads {
   // kFlash: > 0, that of the GPU, where the backward pass is to add up in a fixed order.
   int64_t num_multiprocessors = 0;
   // kFlash: > 0, batches whose documents all have so many tokens go to cuDNN, in no fixed order. It
-  // compiles a graph for every shape, a tenth of a second: so one length, that of full rows.
+  // compiles a graph for every shape and keeps it: so one length, that of full rows.
   int64_t cudnn_length = 0;
 };
 

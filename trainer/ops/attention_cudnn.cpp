@@ -6,7 +6,7 @@
 //
 // On the meta device the tensors that ATen allocates are allocated in its place, and a block as
 // large as the workspace that cuDNN asks for in the backward pass. That size was read off cuDNN
-// 9.19 on an H200, at five shapes (tests/gpu/attention_gpu.cpp holds it to that).
+// 9.19 on an H200, at five shapes, to which tests/ops/attention_test.cpp holds it.
 #include <ATen/ops/_scaled_dot_product_cudnn_attention.h>
 #include <ATen/ops/_scaled_dot_product_cudnn_attention_backward.h>
 #include <ATen/ops/empty.h>
@@ -35,12 +35,6 @@ AttentionResult allocate_forward(const QkvViews& x, const AttentionHeads& heads)
   return result;
 }
 
-struct Gradients {
-  at::Tensor dq;  // [rows, heads, length, head_dim]
-  at::Tensor dk;
-  at::Tensor dv;
-};
-
 // dq summed in fp32, rowsum(dO * O), and for grouped heads dk and dv of every query head.
 int64_t workspace_bytes(const QkvViews& x, const AttentionHeads& heads) {
   constexpr int64_t kFloat = sizeof(float);
@@ -50,17 +44,17 @@ int64_t workspace_bytes(const QkvViews& x, const AttentionHeads& heads) {
   return values * kFloat + dots * kFloat + expanded + 256;
 }
 
-Gradients allocate_backward(const QkvViews& x, const AttentionHeads& heads) {
-  Gradients gradients{.dq = at::empty_like(by_row(x.q, heads), at::MemoryFormat::Contiguous),
-                      .dk = at::empty_like(by_row(x.k, heads), at::MemoryFormat::Contiguous),
-                      .dv = at::empty_like(by_row(x.v, heads), at::MemoryFormat::Contiguous)};
+OwnGradients allocate_backward(const QkvViews& x, const AttentionHeads& heads) {
+  OwnGradients gradients{.dq = at::empty_like(by_row(x.q, heads), at::MemoryFormat::Contiguous),
+                         .dk = at::empty_like(by_row(x.k, heads), at::MemoryFormat::Contiguous),
+                         .dv = at::empty_like(by_row(x.v, heads), at::MemoryFormat::Contiguous)};
   const at::Tensor workspace =
       at::empty({workspace_bytes(x, heads)}, x.q.options().dtype(c10::kByte));
   return gradients;
 }
 
-Gradients run_backward(const QkvViews& x, const AttentionResult& saved, const at::Tensor& dout,
-                       const AttentionHeads& heads) {
+OwnGradients run_backward(const QkvViews& x, const AttentionResult& saved, const at::Tensor& dout,
+                          const AttentionHeads& heads) {
   if (x.q.is_meta()) return allocate_backward(x, heads);
   const at::Tensor none;
   auto [dq, dk, dv] = at::_scaled_dot_product_cudnn_attention_backward(
@@ -103,14 +97,8 @@ at::Tensor cudnn_attention_backward(const QkvViews& x, const AttentionResult& sa
                                     const at::Tensor& dout, const AttentionHeads& heads,
                                     const AttentionDocuments&) {
   const memory::ComponentScope scope(memory::Component::kWorkspace);
-  const Gradients gradients = run_backward(x, saved, dout, heads);
-  at::Tensor dqkv = make_dqkv(x);
-  if (x.q.is_meta()) return dqkv;
-  const QkvViews to = split_qkv(dqkv, heads);
-  by_row(to.q, heads).copy_(gradients.dq);
-  by_row(to.k, heads).copy_(gradients.dk);
-  by_row(to.v, heads).copy_(gradients.dv);
-  return dqkv;
+  return gather_gradients(x, heads, run_backward(x, saved, dout, heads),
+                          [&](const at::Tensor& to) { return by_row(to, heads); });
 }
 
 }  // namespace rung::ops

@@ -39,19 +39,14 @@ int64_t num_sums(const AttentionHeads& heads, int64_t num_documents) {
   return (heads.num_multiprocessors + blocks - 1) / blocks;
 }
 
-struct Gradients {
-  at::Tensor dq;
-  at::Tensor dk;
-  at::Tensor dv;
-};
-
 // Gradients of its own, and for grouped heads those of k and v once more for every query head;
 // dq summed in fp32 over sequences padded to 128 rows.
-Gradients allocate_backward(const QkvViews& x, const AttentionHeads& heads, int64_t num_documents) {
+OwnGradients allocate_backward(const QkvViews& x, const AttentionHeads& heads,
+                               int64_t num_documents) {
   const int64_t tokens = x.q.size(0);
   const auto floats = x.q.options().dtype(c10::kFloat);
   const int64_t padded = tokens + 128 * num_documents;
-  Gradients gradients;
+  OwnGradients gradients;
   gradients.dq = at::empty({tokens, heads.num_heads, heads.head_dim}, x.q.options());
   gradients.dk = at::empty({tokens, heads.num_kv_heads, heads.head_dim}, x.q.options());
   gradients.dv = at::empty_like(gradients.dk);
@@ -65,8 +60,8 @@ Gradients allocate_backward(const QkvViews& x, const AttentionHeads& heads, int6
   return gradients;
 }
 
-Gradients run_backward(const QkvViews& x, const AttentionResult& saved, const at::Tensor& dout,
-                       const AttentionHeads& heads, const AttentionDocuments& documents) {
+OwnGradients run_backward(const QkvViews& x, const AttentionResult& saved, const at::Tensor& dout,
+                          const AttentionHeads& heads, const AttentionDocuments& documents) {
   if (x.q.is_meta()) return allocate_backward(x, heads, std::ssize(documents.segments));
   const at::Tensor unused = at::empty({0}, x.q.options());
   auto [dq, dk, dv] = at::_flash_attention_backward(
@@ -99,14 +94,8 @@ at::Tensor flash_attention_backward(const QkvViews& x, const AttentionResult& sa
                                     const at::Tensor& dout, const AttentionHeads& heads,
                                     const AttentionDocuments& documents) {
   const memory::ComponentScope scope(memory::Component::kWorkspace);
-  const Gradients gradients = run_backward(x, saved, dout, heads, documents);
-  at::Tensor dqkv = make_dqkv(x);
-  if (x.q.is_meta()) return dqkv;
-  const QkvViews to = split_qkv(dqkv, heads);
-  by_head(to.q, heads.head_dim).copy_(gradients.dq);
-  by_head(to.k, heads.head_dim).copy_(gradients.dk);
-  by_head(to.v, heads.head_dim).copy_(gradients.dv);
-  return dqkv;
+  return gather_gradients(x, heads, run_backward(x, saved, dout, heads, documents),
+                          [&](const at::Tensor& to) { return by_head(to, heads.head_dim); });
 }
 
 }  // namespace rung::ops

@@ -28,9 +28,29 @@ struct AttentionResult {
 // out and lse, not filled; on the meta device what they take.
 AttentionResult make_result(const QkvViews& x, const AttentionHeads& heads);
 
-// dqkv, not filled. A kernel that makes gradients of its own asks for it once its workspace is
-// gone.
+// dqkv, not filled.
 at::Tensor make_dqkv(const QkvViews& x);
+
+// Those that a kernel of ATen allocates itself, in a shape of its own.
+struct OwnGradients {
+  at::Tensor dq;
+  at::Tensor dk;
+  at::Tensor dv;
+};
+
+// dqkv of them, which is allocated here, when the kernel's workspace is gone; on the meta device
+// not filled. shaped: a view of q's, k's or v's columns in the kernel's shape.
+template <typename Shaped>
+at::Tensor gather_gradients(const QkvViews& x, const AttentionHeads& heads,
+                            const OwnGradients& gradients, const Shaped& shaped) {
+  at::Tensor dqkv = make_dqkv(x);
+  if (x.q.is_meta()) return dqkv;
+  const QkvViews to = split_qkv(dqkv, heads);
+  shaped(to.q).copy_(gradients.dq);
+  shaped(to.k).copy_(gradients.dk);
+  shaped(to.v).copy_(gradients.dv);
+  return dqkv;
+}
 
 // rung's own CPU kernel (kernels/attention.h), fp32, bf16 and fp16; on the meta device what it
 // allocates.

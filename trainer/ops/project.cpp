@@ -22,13 +22,15 @@ using torch::autograd::variable_list;
 
 bool has_adapter(const LinearGroup& group) { return group.stacked_a.defined(); }
 
-// The adapters of a group in the dtype of a product: one conversion for all of them.
+// The adapters of a group in the dtype of a product: one conversion for all of them. Empty where
+// there is none.
 struct AdapterOperands {
   at::Tensor a;               // [sum of r, in]
   std::vector<at::Tensor> b;  // [out, r] for each member with an adapter
 };
 
 AdapterOperands operands_of(const LinearGroup& group, c10::ScalarType dtype) {
+  if (!has_adapter(group)) return {};
   const at::Tensor all = as_dtype(group.parameters, dtype);
   int64_t offset = 0;
   const auto next = [&](const at::Tensor& like) {
@@ -152,8 +154,7 @@ void forward_extended(const at::Tensor& h, const LinearGroup& group, const Proje
   const int64_t k = (in + rank + 1 + 7) / 8 * 8;
   at::Tensor x_ext = at::empty({h.size(0), k}, h.options());
   at::Tensor w_ext = at::empty({group.out_features, k}, h.options());
-  const AdapterOperands adapters =
-      rank > 0 ? operands_of(group, h.scalar_type()) : AdapterOperands{};
+  const AdapterOperands adapters = operands_of(group, h.scalar_type());
   const at::Tensor low = rank > 0 ? down_project(h, adapters.a, group, options) : at::Tensor();
   const at::Tensor w = stacked_weight(group, options.precision, h.device(), options.weights);
   if (!h.is_meta()) {
@@ -242,7 +243,7 @@ class ProjectNode : public torch::autograd::Node {
     const ComponentScope activations(Component::kActivations);  // graph.h says why
     const at::Tensor dy = gradient.contiguous();
     const at::Tensor dh = at::empty({dy.size(0), group_.in_features}, dy.options());
-    const AdapterOperands adapters = operands(dy.scalar_type());
+    const AdapterOperands adapters = operands_of(group_, dy.scalar_type());
     const at::Tensor q = input_gradient(dy, adapters, dh);
     at::Tensor x = std::move(x_);
     const StageGradient staged = stage_backward(stage_, dh, x, passed);
@@ -252,12 +253,6 @@ class ProjectNode : public torch::autograd::Node {
   }
 
  private:
-  // Empty where there is no adapter.
-  AdapterOperands operands(c10::ScalarType dtype) const {
-    const ComponentScope scope(Component::kWorkspace);
-    return has_adapter(group_) ? operands_of(group_, dtype) : AdapterOperands{};
-  }
-
   // Sets dh; returns Q [tokens, sum of r], undefined where there is no adapter. As in the forward
   // pass the adapters' part of dh comes first, where there is no dropout.
   at::Tensor input_gradient(const at::Tensor& dy, const AdapterOperands& adapters,

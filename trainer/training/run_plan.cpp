@@ -96,6 +96,17 @@ int64_t full_head_chunk(c10::DeviceType device) {
   return device == c10::kCUDA ? fit::kFullHeadChunkOfGpu : fit::kFullHeadChunk;
 }
 
+bool has_flash(const PlanRequest& request, c10::ScalarType compute) {
+  return ops::attention_kernel_for(request.device, compute, request.model.head_dim) ==
+         ops::AttentionKernel::kFlash;
+}
+
+bool takes_cudnn(const PlanRequest& request, c10::ScalarType compute) {
+  return request.config.attention == "auto" && has_flash(request, compute) &&
+         ops::prefers_cudnn(request.architecture, request.model.head_dim,
+                            request.config.sequence_len);
+}
+
 }  // namespace
 
 // Recomputed blocks keep their dequantised weights for the backward pass as long as there is room:
@@ -170,20 +181,11 @@ step::StepOptions step_options(const RunConfig& config, const fit::StepSettings&
   return {.max_grad_norm = config.max_grad_norm, .memory = settings.memory, .seed = config.seed};
 }
 
-// Where attention would else be FlashAttention-2's.
-bool takes_cudnn(const PlanRequest& request, const model::ModelOptions& options) {
-  const auto kernel =
-      ops::attention_kernel_for(request.device, options.compute, request.model.head_dim);
-  return request.config.attention == "auto" && kernel == ops::AttentionKernel::kFlash &&
-         ops::prefers_cudnn(request.architecture, request.model.head_dim,
-                            request.config.sequence_len);
-}
-
 fit::StepShape step_shape(const PlanRequest& request) {
   model::ModelOptions options = model_options(request.config, request.model, request.device);
   if (request.config.deterministic) {
     options.deterministic_multiprocessors = request.num_multiprocessors;
-  } else if (takes_cudnn(request, options)) {
+  } else if (takes_cudnn(request, options.compute)) {
     options.cudnn_attention_length = request.config.sequence_len;
   }
   return {.config = request.model,
@@ -251,9 +253,7 @@ std::optional<std::string> attention_note(const model::ModelOptions& model) {
 }
 
 std::optional<std::string> deterministic_note(const PlanRequest& request, const RunPlan& plan) {
-  const auto kernel =
-      ops::attention_kernel_for(request.device, plan.model.compute, request.model.head_dim);
-  if (plan.model.deterministic_multiprocessors == 0 || kernel != ops::AttentionKernel::kFlash) {
+  if (plan.model.deterministic_multiprocessors == 0 || !has_flash(request, plan.model.compute)) {
     return std::nullopt;
   }
   fit::StepShape any_order = step_shape(request);
